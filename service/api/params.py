@@ -1,0 +1,139 @@
+"""The parameters of a list of documents 000 and 001, read and checked: page, per_page, sort, filters.
+
+`filter[src]=` and `filter.src=` mean the same, of a repeated one the last counts, an empty one is none, and one that
+no list knows is left alone. All that is wrong is told at once.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from service.api.localtime import earliest, latest
+from service.api.wire import InvalidParametersError
+
+PER_PAGE = 20
+MOST_PER_PAGE = 300
+MOST_PAGES = 10**15
+MOST_PARAMETERS = 32
+LONGEST_VALUE = 256
+_MOST = 2**63 - 1  # SQLite's integers: beyond them nothing can match, nor can it be asked for
+
+_INTEGER = re.compile(r"[+-]?\d+\Z", re.ASCII)
+_BRACKETS = re.compile(r"filter\[([a-z_]+)\]\Z", re.ASCII)
+_TIME = "must be a time as YYYY-MM-DD HH:MM:SS or a date as YYYY-MM-DD"
+
+
+@dataclass(frozen=True, slots=True)
+class ListSpec:
+    """What one list knows. `integers` maps a filter to the values it may have, None for any."""
+
+    sorts: Sequence[str]
+    texts: Sequence[str]
+    integers: Mapping[str, Sequence[int] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ListParams:
+    """What was asked for: `since` and `until` in epoch seconds, inclusive; `filters` by field, exact."""
+
+    page: int = 1
+    per_page: int = PER_PAGE
+    sort: str = "id"
+    descending: bool = False
+    filters: Mapping[str, str | int] = field(default_factory=dict)
+    since: int | None = None
+    until: int | None = None
+
+    @property
+    def offset(self) -> int:
+        """How many rows stand on the pages before."""
+        return (self.page - 1) * self.per_page
+
+
+def read_list(query: Iterable[tuple[str, str]], spec: ListSpec, zone: tzinfo) -> ListParams:
+    """Read the (decoded) query of a list. Raises InvalidParametersError with all that is wrong."""
+    reader = _Reader(query)
+    sort, descending = reader.sort(spec.sorts)
+    params = ListParams(
+        page=reader.number("page", 1, MOST_PAGES, 1),
+        per_page=reader.number("per_page", 1, MOST_PER_PAGE, PER_PAGE),
+        sort=sort,
+        descending=descending,
+        filters=reader.filters(spec),
+        since=reader.moment("from", zone),
+        until=reader.moment("to", zone),
+    )
+    if reader.errors:
+        raise InvalidParametersError(reader.errors)
+    return params
+
+
+class _Reader:
+    """Reads one query and gathers what is wrong with it, by parameter."""
+
+    def __init__(self, query: Iterable[tuple[str, str]]) -> None:
+        self.errors: dict[str, list[str]] = {}
+        pairs = list(query)
+        if len(pairs) > MOST_PARAMETERS:
+            self._wrong("query", f"must have at most {MOST_PARAMETERS} parameters")
+        self._values: dict[str, str] = {}
+        for name, value in pairs[:MOST_PARAMETERS]:
+            self._values[_BRACKETS.sub(r"filter.\1", name)] = value
+
+    def _wrong(self, name: str, problem: str) -> None:
+        self.errors.setdefault(name, []).append(f"The {name} {problem}.")
+
+    def _text(self, name: str) -> str:
+        value = self._values.get(name, "")
+        if len(value) > LONGEST_VALUE:
+            self._wrong(name, f"must have at most {LONGEST_VALUE} characters")
+            return ""
+        return value
+
+    def _integer(self, name: str) -> int | None:
+        value = self._text(name).strip()
+        if not value:
+            return None
+        if not _INTEGER.match(value):
+            self._wrong(name, "must be an integer")
+            return None
+        return int(value)
+
+    def number(self, name: str, least: int, most: int, default: int) -> int:
+        value = self._integer(name)
+        if value is None:
+            return default
+        if not least <= value <= most:
+            self._wrong(name, f"must be between {least} and {most}")
+            return default
+        return value
+
+    def sort(self, allowed: Sequence[str]) -> tuple[str, bool]:
+        """The field and whether it is descending: the contract's default is `id`, ascending."""
+        value = self._text("sort") or "id"
+        name = value.removeprefix("-")
+        if name not in allowed:
+            self._wrong("sort", f"must be one of {', '.join(allowed)}, with - in front for the other way round")
+        return name, value.startswith("-")
+
+    def filters(self, spec: ListSpec) -> dict[str, str | int]:
+        texts = {name: self._text(f"filter.{name}") for name in spec.texts}
+        found: dict[str, str | int] = {name: text for name, text in texts.items() if text}
+        for name, allowed in spec.integers.items():
+            value = self._integer(f"filter.{name}")
+            if value is None:
+                continue
+            if allowed is not None and value not in allowed:
+                self._wrong(f"filter.{name}", f"must be one of {', '.join(map(str, allowed))}")
+            found[name] = max(-_MOST, min(value, _MOST))
+        return found
+
+    def moment(self, name: str, zone: tzinfo) -> int | None:
+        value = self._text(f"filter.{name}").strip()
+        if not value:
+            return None
+        epoch = (earliest if name == "from" else latest)(value, zone)
+        if epoch is None:
+            self._wrong(f"filter.{name}", _TIME)
+        return epoch

@@ -1,0 +1,156 @@
+"""The command line, `voicemaild` (contract 2). Exit codes: 0 done, 1 failed (why is on stderr), 2 wrong usage."""
+
+import asyncio
+import logging
+import os
+import sys
+from functools import partial
+
+import typer
+
+from service import __version__, cli_mailboxes, cli_tokens, config
+from service.cli_common import Config, complain, named, remember, settings_of, tell_progress
+from service.errors import ConfigError, InvalidInputError, VoicemaildError
+from service.store.commands import reading
+
+# The daemon, the PBX simulator and rich are imported by the commands that need them: the others answer at once.
+
+app = typer.Typer(
+    name="voicemaild",
+    help="Keeps the voicemail of an Asterisk PBX: every message captured, every unread badge right.",
+    callback=remember,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(cli_tokens.app, name="token")
+app.add_typer(cli_mailboxes.app, name="mailbox")
+
+log = logging.getLogger(__name__)
+
+
+@app.command()
+def run(ctx: typer.Context, config_file: Config = None) -> None:
+    """Run the daemon in the foreground.
+
+    It logs to stderr, stops on SIGTERM and SIGINT, and reads its configuration anew on SIGHUP.
+    """
+    from service import daemon  # noqa: PLC0415 -- see above
+
+    settings = settings_of(ctx, config_file)
+    log_to_stderr(logging.INFO)
+    for sentence in settings.warnings:
+        log.warning("configuration: %s", sentence)
+    asyncio.run(daemon.run(settings, reload=partial(settings_of, ctx, config_file)))
+
+
+@app.command()
+def demo(config_file: Config = None) -> None:
+    """Run the daemon beside a simulated PBX.
+
+    People call and leave messages every few seconds. Prints a link to the dashboard. It needs no configuration, and
+    leaves nothing behind.
+    """
+    from service.demo import demo as play  # noqa: PLC0415 -- see above
+
+    del config_file  # taken, as by every command
+    log_to_stderr(logging.WARNING)
+    asyncio.run(play(partial(print, flush=True)))
+
+
+@app.command()
+def check(ctx: typer.Context, config_file: Config = None) -> None:
+    """Look at everything the daemon needs.
+
+    Prints a line for each thing, with what to do about it. Exits with 1 if any is bad.
+    """
+    if not asyncio.run(_report(ctx, config_file)):
+        raise typer.Exit(1)
+
+
+async def _report(ctx: typer.Context, config_file: Config) -> bool:
+    """Print the findings; gives whether none is bad."""
+    from service.check import Finding, Level  # noqa: PLC0415 -- see above
+    from service.check import check as look  # noqa: PLC0415
+
+    source, _ = config.locate(named(ctx, config_file), os.environ)
+    try:
+        settings = settings_of(ctx, config_file)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(_coloured(str(Finding(Level.BAD, f"configuration: {problem}")), Level.BAD))
+        return False
+    levels = set()
+    async for finding in look(settings, source):
+        print(_coloured(str(finding), finding.level), flush=True)
+        levels.add(finding.level)
+    return Level.BAD not in levels
+
+
+def _coloured(line: str, level: str) -> str:
+    """The line with its first word in colour, on a terminal that has colours."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return line
+    colour = {"ok": 32, "warn": 33, "bad": 31}[level]
+    return f"\x1b[{colour}m{level:<4}\x1b[0m{line[4:]}"
+
+
+@app.command()
+def scan(ctx: typer.Context, config_file: Config = None) -> None:
+    """Read the whole spool once into the store."""
+    from service import daemon  # noqa: PLC0415 -- see above
+
+    settings = settings_of(ctx, config_file)
+    log_to_stderr(logging.WARNING)
+    with reading(settings.store.path):  # root must not be the owner of a database it is the first to need
+        pass
+    with tell_progress("mailboxes") as progress:
+        found = asyncio.run(daemon.scan(settings, progress))
+    print(f"{found} mailboxes read")
+
+
+@app.command()
+def version(config_file: Config = None) -> None:
+    """Print the version."""
+    del config_file  # taken, as by every command
+    print(f"voicemaild {__version__}")
+
+
+def log_to_stderr(level: int) -> None:
+    """Have log lines on stderr: as journald takes them where it reads that, else with their time."""
+    handler = logging.StreamHandler()
+    journal = "JOURNAL_STREAM" in os.environ
+    handler.setFormatter(_ForJournal() if journal else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+class _ForJournal(logging.Formatter):
+    """Begins each line with its syslog priority, `<4>`, as sd-daemon(3) has it; the journal knows the time itself."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's lines, a traceback's among them."""
+        severe = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4}.get(record.levelno, 3)
+        return "\n".join(f"<{severe}>{line}" for line in super().format(record).splitlines())
+
+
+def main() -> None:
+    """Run what the command line says, and exit; a mistake of the user's ends with a sentence, never a traceback."""
+    failures: list[Exception] = []
+    try:
+        app(prog_name="voicemaild")
+    except* VoicemaildError as group:  # alone, or out of the daemon's tasks
+        failures = leaves(group)
+    for failure in failures:
+        complain(str(failure))
+    if failures:
+        sys.exit(2 if all(isinstance(failure, InvalidInputError) for failure in failures) else 1)
+
+
+def leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
+    """The exceptions in a group and in the groups it holds."""
+    return [
+        leaf
+        for error in group.exceptions
+        for leaf in (leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    ]

@@ -1,0 +1,109 @@
+"""What the commands share: the `--config` option, what texts in arguments mean, how tables and mistakes are printed."""
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service import config
+from service.config_schema import Settings
+from service.errors import InvalidInputError
+from service.model import Mailbox
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help=f"The configuration; otherwise ${config.PATH_VARIABLE}, else {config.DEFAULT_PATH}.",
+        show_default=False,
+    ),
+]
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400}
+
+
+def remember(ctx: typer.Context, config_file: Config = None) -> None:
+    """Keep a `--config` that stands before the command's name; the callback of a group of commands."""
+    ctx.obj = config_file or ctx.obj
+
+
+def named(ctx: typer.Context, config_file: Path | None) -> Path | None:
+    """The configuration that an option names, behind the command's name or before it."""
+    before: Path | None = ctx.obj
+    return config_file or before
+
+
+def settings_of(ctx: typer.Context, config_file: Path | None) -> Settings:
+    """Read the configuration; ConfigError where it is wrong."""
+    return config.load(named(ctx, config_file), os.environ)
+
+
+def mailbox(text: str) -> Mailbox:
+    """Read a mailbox argument."""
+    try:
+        return Mailbox.parse(text)
+    except InvalidInputError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def lifetime(text: str) -> int:
+    """Read `30m`, `12h` or `30d`; gives seconds."""
+    found = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", text.strip())
+    if found is None:
+        raise typer.BadParameter(f"{text[:40]!r} is no lifetime: write a number and m, h or d, e.g. 30m, 12h or 30d")
+    return int(found[1]) * _SECONDS[found[2]]
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on a terminal; elsewhere a line a row, its cells parted by tabs, without the columns' names."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            typer.echo("\t".join(row))
+        return
+    from rich.console import Console  # noqa: PLC0415 -- a tenth of a second that other commands need not wait
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+@contextlib.contextmanager
+def tell_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function that is told how much is done and of how much: a bar on a terminal, elsewhere a line a tenth."""
+    if not sys.stderr.isatty():
+        yield _lines(what)
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(what: str) -> Callable[[int, int], None]:
+    told = -1
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        tenths = done * 10 // total if total else 10
+        if tenths > told:
+            told = tenths
+            typer.echo(f"{done} of {total} {what}", err=True)
+
+    return progress
+
+
+def complain(text: str) -> None:
+    """Print each sentence of a mistake as a line on stderr."""
+    for line in text.splitlines():
+        typer.echo(f"voicemaild: {line}", err=True)

@@ -1,0 +1,70 @@
+"""`voicemaild demo`: the daemon beside a simulated PBX, on a state directory that is gone afterwards."""
+
+import asyncio
+import random
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from service import daemon
+from service.config_schema import Settings
+from service.model import Scope
+from service.simulator.life import COMPANY, furnish, live
+from service.simulator.pbx import Simulator
+from service.store import tokens
+from service.store.commands import changing
+
+HOST = "127.0.0.1"
+PORT = 8089
+
+
+async def demo(announce: Callable[[str], None], port: int = PORT) -> None:
+    """Run until SIGTERM or SIGINT. `announce` is told the link that signs in, once it can be opened.
+
+    Listens on `port`, or where that is taken on a free one.
+    """
+    dice = random.Random()  # noqa: S311 -- who calls when; guards nothing
+    with tempfile.TemporaryDirectory(prefix="voicemaild-demo-") as directory:
+        state = Path(directory)
+        async with Simulator(state / "spool", boxes=COMPANY, read="call,cdr", write="reporting,user") as pbx:
+            settings = _settings(state, pbx, port)
+            await furnish(pbx, dice)
+            await daemon.scan(settings, lambda _done, _total: None)  # the page has something to show when it opens
+            secret = await asyncio.to_thread(_token, settings)
+            async with asyncio.TaskGroup() as group:
+                afternoon = group.create_task(live(pbx, dice), name="afternoon")
+                try:
+                    await daemon.run(settings, started=lambda url: announce(f"{url}/#token={secret}"))
+                finally:
+                    afternoon.cancel()
+
+
+def _settings(state: Path, pbx: Simulator, port: int) -> Settings:
+    return Settings.model_validate(
+        {
+            "pbx": {"name": "demo"},
+            "ami": {"host": pbx.host, "port": pbx.port, "username": pbx.user, "secret": pbx.secret},
+            "spool": {"path": str(state / "spool")},
+            "store": {"path": str(state / "voicemaild.db")},
+            "http": {"host": HOST, "port": _free(port)},
+        }
+    )
+
+
+def _free(port: int) -> int:
+    """The port, if nobody listens there; else another one."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that has just been left counts as free
+        try:
+            tried.bind((HOST, port))
+        except OSError:
+            tried.bind((HOST, 0))
+        found: int = tried.getsockname()[1]
+        return found
+
+
+def _token(settings: Settings) -> str:
+    with changing(settings.store.path, settings.pbx.name) as tx:
+        return tokens.create(tx.conn, "demo", Scope.ADMIN, None, now=int(time.time()))

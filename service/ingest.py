@@ -1,0 +1,289 @@
+"""reconcile(mailbox): the only way voicemail state changes here, and everything that calls for it.
+
+A hint (inotify, AMI, a timer, our own commands) only says "look again". Looking is idempotent, so lost, late, doubled
+and forged hints need no code of their own.
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from service.difference import Difference, difference
+from service.errors import UnavailableError
+from service.health import Health, Part, SpoolState
+from service.metrics import Metrics
+from service.model import Known, Mailbox
+from service.spool import MailboxScan, Scanner
+from service.store import Store, mailboxes, reconcile
+from service.store.reconcile import Outside
+
+log = logging.getLogger(__name__)
+
+LOOKERS = 2
+CHUNK = 64
+MOST_DIRTY = 20_000
+FIRST_RETRY_S = 0.005
+LAST_RETRY_S = 1.0
+COMMAND_TIMEOUT_S = 5.0
+EVERYTHING_EVERY_S = 30.0
+EVERYTHING_WHEN_POLLING_S = 10.0
+
+Progress = Callable[[int, int], None]
+
+
+def outside_number(internal: re.Pattern[str]) -> Outside:
+    """The rule for `external_number`: the caller's number, unless he shows none or it is an extension of this PBX."""
+
+    def outside(number: str) -> str | None:
+        if not any(character.isdigit() for character in number) or internal.search(number):
+            return None
+        return number
+
+    return outside
+
+
+class Ingest:
+    """Keeps the store in agreement with the spool. `run` does the work; hints may come before it starts."""
+
+    def __init__(
+        self,
+        store: Store,
+        scanner: Scanner,
+        outside: Outside,
+        *,
+        health: Health,
+        metrics: Metrics,
+        every_s: float = EVERYTHING_EVERY_S,
+    ) -> None:
+        self.polling_reason = ""  # why inotify does not work, and the spool is polled; "" while it does
+        self.looked_everywhere_at = 0.0  # monotonic; 0: never yet
+        self._store = store
+        self._scanner = scanner
+        self._outside = outside
+        self._health = health
+        self._metrics = metrics
+        self._every_s = every_s
+        self._dirty: dict[Mailbox, int] = {}  # with how often it was looked at in vain
+        self._wake = asyncio.Event()
+        self._everything = asyncio.Event()
+        self._busy: dict[Mailbox, _Turn] = {}
+
+    # --- hints
+
+    def hint(self, mailbox: Mailbox) -> None:
+        """This mailbox may have changed: look again, soon."""
+        if len(self._dirty) >= MOST_DIRTY:
+            self._everything.set()
+            return
+        self._dirty.setdefault(mailbox, 0)
+        self._wake.set()
+
+    def hint_later(self, mailbox: Mailbox, delay_s: float) -> None:
+        """Look again after a while."""
+        asyncio.get_running_loop().call_later(delay_s, self.hint, mailbox)
+
+    def look_everywhere(self) -> None:
+        """Events may have been missed: look at every mailbox, soon."""
+        self._everything.set()
+
+    # --- the work
+
+    async def run(self) -> None:
+        """Look at what was hinted, and at everything from time to time, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(LOOKERS):
+                group.create_task(self._look_at_hints(), name=f"ingest-{number}")
+            group.create_task(self._look_everywhere_regularly(), name="ingest-everything")
+
+    async def _look_at_hints(self) -> None:
+        while True:
+            while not self._dirty:
+                self._wake.clear()
+                await self._wake.wait()
+            mailbox = next(iter(self._dirty))
+            attempts = self._dirty.pop(mailbox)
+            try:
+                settled = await self._look(mailbox)
+            except UnavailableError as error:
+                log.warning("mailbox cannot be reconciled mailbox=%s error=%r", mailbox, str(error))
+                settled, attempts = False, 1000
+            if not settled:
+                self._retry(mailbox, attempts + 1)
+
+    def _retry(self, mailbox: Mailbox, attempts: int) -> None:
+        delay = min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(attempts - 1, 10))
+        asyncio.get_running_loop().call_later(delay, self._hint_again, mailbox, attempts)
+
+    def _hint_again(self, mailbox: Mailbox, attempts: int) -> None:
+        self.hint(mailbox)
+        if mailbox in self._dirty:
+            self._dirty[mailbox] = attempts
+
+    async def _look_everywhere_regularly(self) -> None:
+        while True:
+            try:
+                _count, again = await self.everything()
+                for mailbox in again:
+                    self._retry(mailbox, 1)
+            except UnavailableError as error:
+                log.warning("spool cannot be reconciled error=%r", str(error))
+                self._health.spool = Part(SpoolState.MISSING, str(error))
+                await asyncio.sleep(1)  # it is no use to look more often than that
+            every = EVERYTHING_WHEN_POLLING_S if self.polling_reason else self._every_s
+            try:
+                async with asyncio.timeout(every):
+                    await self._everything.wait()
+            except TimeoutError:
+                pass
+            self._everything.clear()
+
+    async def everything(self, progress: Progress | None = None) -> tuple[int, list[Mailbox]]:
+        """Reconcile every mailbox of the spool and of the store; gives how many, and those to look at again.
+
+        Raises UnavailableError where the spool or the store cannot be used, or where the spool holds no mailbox at all
+        while the store knows messages: then it is most likely not mounted, and nothing is taken for gone.
+        """
+        in_spool = await asyncio.to_thread(self._scanner.mailboxes)
+        in_store = await self._store.read(mailboxes.counts)
+        if in_store and not in_spool:
+            raise UnavailableError(
+                f"the spool {self._scanner.root} is empty, but {len(in_store)} mailboxes held messages: is it mounted?"
+            )
+        if not self.looked_everywhere_at:
+            self._health.spool = Part(SpoolState.SCANNING, f"the first scan of {len(in_spool)} mailboxes is under way")
+        todo = sorted({*in_spool, *in_store})
+        again = await self._look_at_all(todo, progress or (lambda _done, _all: None))
+        self.looked_everywhere_at = time.monotonic()
+        self._health.first_scan_done = True
+        if self.polling_reason:
+            self._health.spool = Part(SpoolState.POLLING, self.polling_reason)
+        else:
+            self._health.spool = Part(SpoolState.OK, f"following {len(in_spool)} mailboxes")
+        return len(todo), again
+
+    async def _look_at_all(self, todo: Sequence[Mailbox], progress: Progress) -> list[Mailbox]:
+        """Two chunks at a time: while one is being written, the next is read. Gives those to look at again."""
+        waiting = iter([todo[start : start + CHUNK] for start in range(0, len(todo), CHUNK)])
+        done, again = 0, list[Mailbox]()
+
+        async def work() -> UnavailableError | None:
+            nonlocal done
+            for chunk in waiting:
+                try:
+                    again.extend(await self._look_at_chunk(chunk))
+                except UnavailableError as error:
+                    return error
+                done += len(chunk)
+                progress(done, len(todo))
+            return None
+
+        async with asyncio.TaskGroup() as group:
+            workers = [group.create_task(work(), name=f"ingest-chunks-{number}") for number in range(LOOKERS)]
+        for worker in workers:
+            error = worker.result()
+            if error is not None:
+                raise error
+        return again
+
+    async def reconcile(self, mailbox: Mailbox) -> None:
+        """Look at a mailbox now, until nothing moves in it, and return when the store agrees.
+
+        Raises UnavailableError where that takes longer than 5 s, or the spool or the store cannot be used.
+        """
+        delay = FIRST_RETRY_S
+        try:
+            async with asyncio.timeout(COMMAND_TIMEOUT_S):
+                while not await self._look(mailbox):
+                    await asyncio.sleep(delay)  # Asterisk is moving files in it; there is nothing to wait on
+                    delay = min(2 * delay, 0.1)
+        except TimeoutError:
+            raise UnavailableError(f"mailbox {mailbox} does not come to rest") from None
+
+    async def _look(self, mailbox: Mailbox) -> bool:
+        """Look once. False where something was moving and it must be looked at again."""
+        async with self._turn(mailbox):
+            started = time.perf_counter()
+            generation, known = await self._store.read(lambda conn: reconcile.known(conn, mailbox))
+            scan = await asyncio.to_thread(self._scanner.scan, mailbox, known)
+            applied = await self._write([(scan, generation, _meaning(scan, known))])
+            self._metrics.reconcile_seconds.observe(time.perf_counter() - started)
+        return applied and scan.settled and not scan.pending
+
+    async def _look_at_chunk(self, chunk: Sequence[Mailbox]) -> list[Mailbox]:
+        """Look at some mailboxes at once; gives those to look at again."""
+        async with contextlib.AsyncExitStack() as stack:
+            for mailbox in chunk:  # always in the same order, so that nobody waits in a circle
+                await stack.enter_async_context(self._turn(mailbox))
+            known = await self._store.read(lambda conn: [reconcile.known(conn, mailbox) for mailbox in chunk])
+            scans = await asyncio.to_thread(self._scan_chunk, list(zip(chunk, known, strict=True)))
+            changes = [
+                (scan, generation, _meaning(scan, rows))
+                for scan, (generation, rows) in zip(scans, known, strict=True)
+                if scan is not None
+            ]
+            applied = await self._write(changes)
+        return [
+            mailbox
+            for mailbox, scan in zip(chunk, scans, strict=True)
+            if scan is None or not scan.settled or scan.pending or not applied
+        ]
+
+    def _scan_chunk(self, chunk: Iterable[tuple[Mailbox, tuple[int, list[Known]]]]) -> list[MailboxScan | None]:
+        scans: list[MailboxScan | None] = []
+        for mailbox, (_generation, known) in chunk:
+            try:
+                scans.append(self._scanner.scan(mailbox, known))
+            except UnavailableError as error:
+                log.warning("mailbox cannot be read mailbox=%s error=%r", mailbox, str(error))
+                scans.append(None)
+        return scans
+
+    async def _write(self, changes: Sequence[tuple[MailboxScan, int, Difference]]) -> bool:
+        """Apply what differs; False where a scan is out of date because another process wrote meanwhile."""
+        todo = [(scan.mailbox, generation, change) for scan, generation, change in changes if change]
+        if not todo:
+            return True
+        applied = await self._store.write(
+            lambda tx: [reconcile.apply(tx, box, generation, change, self._outside) for box, generation, change in todo]
+        )
+        for (mailbox, _generation, change), done in zip(todo, applied, strict=True):
+            if done:
+                log.info(
+                    "mailbox reconciled mailbox=%s read=%d moved=%d gone=%d",
+                    mailbox,
+                    len(change.read),
+                    len(change.relocated),
+                    len(change.gone),
+                )
+        return all(applied)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, mailbox: Mailbox) -> AsyncIterator[None]:
+        """One look at a mailbox at a time; the lock is forgotten when nobody holds or wants it."""
+        turn = self._busy.setdefault(mailbox, _Turn())
+        turn.wanted += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.wanted -= 1
+            if not turn.wanted:
+                del self._busy[mailbox]
+
+
+@dataclass(slots=True)
+class _Turn:
+    """Who may look at a mailbox, and how many want to."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    wanted: int = 0
+
+
+def _meaning(scan: MailboxScan, known: Sequence[Known]) -> Difference:
+    if not scan.settled:
+        return Difference()
+    return difference(known, scan.found, complete=not scan.pending)

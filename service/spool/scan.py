@@ -1,0 +1,274 @@
+"""Scan one mailbox's folders, or find all mailboxes. Synchronous; runs in a thread.
+
+Asterisk renames and copies files while we look. A scan is believed only where nothing moved meanwhile: all folders are
+listed, read, and listed again, and both lists (names and inodes) are the same, with no lock held in either.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.errors import InvalidInputError, UnavailableError
+from service.model import Audio, Envelope, Folder, Found, Known, Mailbox, Stamp, valid_name
+from service.spool.envelope import parse_envelope
+from service.spool.files import Refused, Rejects, directory, message_name, open_regular, read_txt
+
+STALE_LOCK_S = 10.0
+"""A lock this old belongs to nobody: Asterisk holds one for milliseconds, and itself gives up after 5 s."""
+SETTLING_S = 1.0
+"""So long a `.txt` may lack its msg_id, or be half written, before it is taken as it is."""
+LARGEST_HASHED = 16 * 1024 * 1024
+
+Listing = dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxScan:
+    """What one look at a mailbox gave.
+
+    `settled`: nothing moved meanwhile, so what was not found is not there. `pending`: a message is still being written;
+    look again soon, and take nothing for gone until then.
+    """
+
+    mailbox: Mailbox
+    found: Sequence[Found] = ()
+    settled: bool = True
+    pending: bool = False
+
+
+class _Moved(Exception):  # noqa: N818 -- a signal within this module
+    """Something changed under the scan."""
+
+
+class Scanner:
+    """Scans the spool at `root`. `describe` tells what an open file is; `suffixes` are those of audio, best first."""
+
+    def __init__(
+        self, root: Path, describe: Callable[[int, str], Audio | None], suffixes: Sequence[str], rejects: Rejects
+    ) -> None:
+        self.root = root
+        self.rejects = rejects
+        self._describe = describe
+        self._rank = {suffix: rank for rank, suffix in enumerate(suffixes)}
+
+    def mailboxes(self) -> list[Mailbox]:
+        """Every mailbox the spool has, in order. Raises UnavailableError where the spool cannot be read."""
+        found: list[Mailbox] = []
+        try:
+            with directory(self.root) as root:
+                for context in self._directories(root, ""):
+                    with contextlib.suppress(FileNotFoundError), directory(context, root) as fd:
+                        found += [Mailbox(context, extension) for extension in self._directories(fd, context)]
+        except OSError as error:
+            raise unreadable(self.root, error) from error
+        return sorted(found)
+
+    def _directories(self, fd: int, where: str) -> list[str]:
+        names = []
+        with os.scandir(fd) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    if valid_name(entry.name):
+                        names.append(entry.name)
+                    else:
+                        self.rejects.note(f"{where}/{_printable(entry.name)}", "name")
+                elif entry.is_symlink():
+                    self.rejects.note(f"{where}/{_printable(entry.name)}", "link")
+        return names
+
+    def scan(self, mailbox: Mailbox, known: Sequence[Known]) -> MailboxScan:
+        """Look at all folders of a mailbox; what is `known` by its stamp is not read again.
+
+        A mailbox whose directory is gone has no messages. Raises UnavailableError where it cannot be read.
+        """
+        try:
+            with contextlib.ExitStack() as stack:
+                root = stack.enter_context(directory(self.root))
+                try:
+                    context = stack.enter_context(directory(mailbox.context, root))
+                    box = stack.enter_context(directory(mailbox.extension, context))
+                except FileNotFoundError:
+                    return MailboxScan(mailbox)
+                return self._scan(mailbox, box, known, stack)
+        except _Moved:
+            return MailboxScan(mailbox, settled=False)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                self.rejects.note(str(mailbox), "link")
+            raise unreadable(self.root / mailbox.context / mailbox.extension, error) from error
+
+    def _scan(self, mailbox: Mailbox, box: int, known: Sequence[Known], stack: contextlib.ExitStack) -> MailboxScan:
+        folders = {folder: stack.enter_context(directory(folder.value, box)) for folder in _folders(box)}
+        before = {folder: _listing(fd) for folder, fd in folders.items()}
+        if any(_locked(fd, before[folder]) for folder, fd in folders.items()):
+            raise _Moved
+        reader = _Reader(self, mailbox, known)
+        for folder, fd in folders.items():
+            reader.read(folder, fd, before[folder])
+        after = {folder: _listing(fd) for folder, fd in folders.items()}
+        if before != after or set(folders) != set(_folders(box)):
+            raise _Moved
+        return MailboxScan(mailbox, reader.found, pending=reader.pending)
+
+    def best_first(self, files: Mapping[str, int]) -> list[str]:
+        """The suffixes of a message's audio files, the best to serve first."""
+        found = [suffix for suffix in files if suffix in self._rank]
+        return found if len(found) == 1 else sorted(found, key=self._rank.__getitem__)
+
+    def described(self, suffix: str, fd: int) -> Audio | None:
+        """What an open audio file is; None where it is nothing we can make sense of."""
+        try:
+            return self._describe(fd, suffix)
+        except InvalidInputError:
+            return None
+
+
+class _Reader:
+    """One scan's way through the folders of a mailbox."""
+
+    def __init__(self, scanner: Scanner, mailbox: Mailbox, known: Sequence[Known]) -> None:
+        self.found: list[Found] = []
+        self.pending = False
+        self._scanner = scanner
+        self._mailbox = mailbox
+        self._by_stamp = {row.stamp: row for row in known}
+        self._fingerprints = any(not row.given for row in known)
+        self._now = time.time()
+
+    def read(self, folder: Folder, fd: int, names: Listing) -> None:
+        """Look at every message of a folder."""
+        for msgnum, files in _by_number(names).items():
+            if "txt" in files:
+                found = self._message(folder, fd, msgnum, files)
+                if found is not None:
+                    self.found.append(found)
+
+    def _message(self, folder: Folder, fd: int, msgnum: int, files: Mapping[str, int]) -> Found | None:
+        name = f"msg{msgnum:04d}.txt"
+        status = _stat(name, fd)
+        stamp: Stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+        audio = self._scanner.best_first(files)
+        row = self._by_stamp.get(stamp)
+        if row is not None and (row.audio_inode in files.values() if audio else row.audio_inode is None):
+            return Found(folder, msgnum, stamp, row.msg_id, known=row)
+        try:
+            return self._read(folder, fd, msgnum, audio)
+        except Refused as refused:
+            self._scanner.rejects.note(f"{self._mailbox}/{folder}/{name}", refused.reason)
+            return None
+        except FileNotFoundError:
+            raise _Moved from None
+        except PermissionError:
+            self._wait(status.st_mtime, f"{folder}/{name}", "permission")
+            return None
+
+    def _read(self, folder: Folder, fd: int, msgnum: int, suffixes: Sequence[str]) -> Found | None:
+        name = f"msg{msgnum:04d}.txt"
+        data, status = read_txt(name, fd)
+        envelope = parse_envelope(data)
+        if envelope is None:
+            self._wait(status.st_mtime, f"{folder}/{name}", "no_message")
+            return None
+        if not envelope.msg_id and abs(self._now - status.st_mtime) < SETTLING_S:
+            self.pending = True  # Asterisk may be about to write one in
+            return None
+        audio, digest = self._audio(fd, msgnum, suffixes, hashed=self._fingerprints or not envelope.msg_id)
+        fingerprint = _fingerprint(envelope, digest) if digest is not None else ""
+        stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+        msg_id = envelope.msg_id or fingerprint
+        return Found(folder, msgnum, stamp, msg_id, None, envelope, audio, fingerprint)
+
+    def _wait(self, mtime: float, where: str, reason: str) -> None:
+        """A file that is fresh may become readable in a moment; an older one is refused."""
+        if abs(self._now - mtime) < SETTLING_S:
+            self.pending = True
+        else:
+            self._scanner.rejects.note(f"{self._mailbox}/{where}", reason)
+
+    def _audio(
+        self, folder: int, msgnum: int, suffixes: Iterable[str], *, hashed: bool
+    ) -> tuple[Audio | None, bytes | None]:
+        """The best audio that can be read, and the hash of its content where that is wanted (b"" of none)."""
+        for suffix in suffixes:
+            name = f"msg{msgnum:04d}.{suffix}"
+            try:
+                fd, _status = open_regular(name, folder)
+            except Refused as refused:
+                self._scanner.rejects.note(f"{self._mailbox}/{name}", refused.reason)
+                continue
+            try:
+                audio = self._scanner.described(suffix, fd)
+                if audio is not None:
+                    return audio, _digest(fd) if hashed else None
+                self._scanner.rejects.note(f"{self._mailbox}/{name}", "no_audio")
+            finally:
+                os.close(fd)
+        return None, b"" if hashed else None
+
+
+def _by_number(names: Listing) -> dict[int, dict[str, int]]:
+    """The files of each message: suffix to inode."""
+    groups: dict[int, dict[str, int]] = {}
+    for name, inode in names.items():
+        parsed = message_name(name)
+        if parsed is not None:
+            groups.setdefault(parsed[0], {})[parsed[1]] = inode
+    return groups
+
+
+def _folders(box: int) -> list[Folder]:
+    with os.scandir(box) as entries:
+        present = {entry.name for entry in entries}
+    return [folder for folder in Folder if folder.value in present]
+
+
+def _listing(fd: int) -> Listing:
+    """The messages' files and the lock, by name, with their inodes."""
+    with os.scandir(fd) as entries:
+        return {entry.name: entry.inode() for entry in entries if message_name(entry.name) or entry.name == ".lock"}
+
+
+def _locked(fd: int, names: Listing) -> bool:
+    if ".lock" not in names:
+        return False
+    return abs(time.time() - _stat(".lock", fd).st_mtime) < STALE_LOCK_S
+
+
+def _stat(name: str, fd: int) -> os.stat_result:
+    try:
+        return os.stat(name, dir_fd=fd, follow_symlinks=False)
+    except FileNotFoundError:
+        raise _Moved from None
+
+
+def _digest(fd: int) -> bytes:
+    """A hash of at most the first 16 MiB of an open file."""
+    digest = hashlib.sha256()
+    position = 0
+    while position < LARGEST_HASHED and (chunk := os.pread(fd, 1 << 18, position)):
+        digest.update(chunk)
+        position += len(chunk)
+    return digest.digest()
+
+
+def _fingerprint(envelope: Envelope, audio: bytes) -> str:
+    """The identity of a message that has no msg_id: its time, its length, its sound; without sound, its caller."""
+    parts = [str(envelope.origtime), str(envelope.duration), audio.hex()]
+    if not audio:
+        parts += [envelope.caller_id_name, envelope.caller_id_number]
+    return "fp-" + hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def unreadable(path: Path, error: OSError) -> UnavailableError:
+    """The words for a part of the spool that cannot be read."""
+    remedy = "is voicemaild in the group asterisk?" if isinstance(error, PermissionError) else "see [spool] path"
+    return UnavailableError(f"cannot read {path}: {error.strerror}; {remedy}")

@@ -1,0 +1,111 @@
+"""Watch the spool with inotify, through watchfiles, and name the mailboxes that may have changed. Only a hint.
+
+Events can be lost (an overflow is silent, a directory made a moment ago is not watched yet), so whoever listens also
+reconciles from time to time. The watcher runs in a thread of its own: setting up 50,000 watches takes most of a second.
+"""
+
+import asyncio
+import logging
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import watchfiles
+from watchfiles._rust_notify import WatchfilesRustInternalError
+
+from service.errors import InvalidInputError
+from service.model import Folder, Mailbox
+
+log = logging.getLogger(__name__)
+
+DEBOUNCE_MS = 50
+STEP_MS = 5
+TICK_MS = 100
+RESTART_S = 0.5
+RETRY_S = 60.0
+_FOLDERS = frozenset(folder.value for folder in Folder)
+
+
+def mailbox_of(path: str, root: str) -> tuple[Mailbox, bool] | None:
+    """Which mailbox a changed path belongs to, and whether it is a directory of it; None for what does not matter.
+
+    What matters: a message's `.txt`, and a mailbox's or folder's own coming and going. Recording goes on in `tmp/`.
+    """
+    parts = path[len(root) :].strip("/").split("/")
+    if not 2 <= len(parts) <= 4 or (len(parts) > 2 and parts[2] not in _FOLDERS):  # noqa: PLR2004 -- context/box/folder/file
+        return None
+    if len(parts) == 4 and not parts[3].endswith(".txt"):  # noqa: PLR2004 -- as above
+        return None
+    try:
+        return Mailbox.parse(f"{parts[1]}@{parts[0]}"), len(parts) < 4  # noqa: PLR2004 -- as above
+    except InvalidInputError:
+        return None
+
+
+class Watcher:
+    """Calls `on_hint` on the event loop for every mailbox that may have changed.
+
+    `on_restart` is called whenever the watches were set anew: events may have been missed, look at everything.
+    `on_state` tells whether inotify works: True, or False with the reason (then the listener has to poll).
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        on_hint: Callable[[Mailbox, bool], None],
+        on_restart: Callable[[], None],
+        on_state: Callable[[bool, str], None],
+    ) -> None:
+        self._root = root.resolve()
+        self._on_hint = on_hint
+        self._on_restart = on_restart
+        self._on_state = on_state
+        self._restart = threading.Event()
+
+    def restart(self) -> None:
+        """Set the watches anew, for instance because the spool's directory was replaced."""
+        self._restart.set()
+
+    async def run(self) -> None:
+        """Watch until cancelled; starts again after every failure."""
+        while True:
+            self._restart = stop = threading.Event()
+            try:
+                await self._watch(stop)
+                pause = RESTART_S
+            except (OSError, WatchfilesRustInternalError) as error:
+                self._on_state(False, f"inotify does not work: {error}")
+                pause = RETRY_S
+            except (UnicodeError, RuntimeError) as error:
+                log.warning("spool watcher restarted error=%r", str(error))
+                pause = RESTART_S
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 -- spreads retries, keeps no secret
+
+    async def _watch(self, stop: threading.Event) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await asyncio.to_thread(self._watch_blocking, stop, loop)
+        finally:
+            stop.set()
+
+    def _watch_blocking(self, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
+        root = str(self._root)
+        hints = watchfiles.watch(
+            root,
+            watch_filter=lambda _change, path: mailbox_of(path, root) is not None,
+            debounce=DEBOUNCE_MS,
+            step=STEP_MS,
+            stop_event=stop,
+            rust_timeout=TICK_MS,
+            yield_on_timeout=True,  # the first tells that the watches are set
+            raise_interrupt=False,
+            ignore_permission_denied=True,
+        )
+        for number, changes in enumerate(hints):
+            if number == 0:
+                loop.call_soon_threadsafe(self._on_state, True, "inotify")
+                loop.call_soon_threadsafe(self._on_restart)
+            found = dict(hint for _change, path in changes if (hint := mailbox_of(path, root)))
+            for mailbox, is_directory in found.items():
+                loop.call_soon_threadsafe(self._on_hint, mailbox, is_directory)

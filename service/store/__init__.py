@@ -1,0 +1,192 @@
+"""The store: one SQLite file, one writer that groups waiting changes into one transaction, two readers.
+
+The only SQL of voicemaild stands in this package. Verbs are plain functions over a connection, in a module a table
+family: `messages`, `mailboxes`, `journal`, `tokens`. `Store` runs them off the event loop.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import aiosqlite
+
+from service.errors import UnavailableError
+from service.model import Record
+from service.store import mailboxes
+from service.store.schema import connect
+from service.store.transaction import Transaction
+
+__all__ = ["Store", "Transaction", "connect"]
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+MOST_WAITING = 10_000
+MOST_IN_A_TRANSACTION = 500
+WAIT_S = 30.0
+READERS = 2  # one may count while the other pages; more give nothing
+
+
+@dataclass(slots=True)
+class _Change(Generic[T]):
+    """A change that waits for the writer, and where its caller waits for the outcome."""
+
+    fn: Callable[[Transaction], T]
+    done: asyncio.Future[T]
+
+
+@dataclass(slots=True)
+class _Outcome:
+    records: list[Record] = field(default_factory=list)
+    value: Any = None
+    error: Exception | None = None
+
+    def tell(self, done: asyncio.Future[Any]) -> None:
+        """Give the outcome to who waits for it, if anybody still does."""
+        if done.cancelled():
+            return
+        if self.error is None:
+            done.set_result(self.value)
+        else:
+            done.set_exception(self.error)
+            done.exception()  # a caller that went away leaves no unretrieved error
+
+
+class _Connection(aiosqlite.Connection):
+    """An aiosqlite connection that runs a whole function on its thread: one hop, however many statements."""
+
+    async def run(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        def call() -> T:
+            return fn(self._conn)
+
+        result: T = await self._execute(call)  # type: ignore[no-untyped-call] # aiosqlite leaves it untyped
+        return result
+
+
+class Store:
+    """The database of one PBX. Made by `Store.open`, which also runs its writer."""
+
+    def __init__(self, path: Path, pbx: str, writer: _Connection, readers: Sequence[_Connection]) -> None:
+        self.path = path
+        self.pbx = pbx
+        self.failure: str = ""  # why the last commit failed; "" while the store can be written
+        self._writer = writer
+        self._readers = cycle(readers)
+        self._waiting: asyncio.Queue[_Change[Any]] = asyncio.Queue(MOST_WAITING)
+        self._on_commit: Callable[[Sequence[Record]], None] = lambda _records: None
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, path: Path, *, pbx: str) -> "AsyncIterator[Store]":
+        """Open (and migrate) the database, run the writer while the block runs, and finish what was begun.
+
+        Raises ConflictError where the file cannot be used.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            first = await asyncio.to_thread(connect, path)
+            first.close()
+            writer = _Connection(lambda: connect(path), 64)
+            readers = [_Connection(lambda: connect(path, readonly=True), 64) for _ in range(READERS)]
+            for connection in (writer, *readers):
+                await stack.enter_async_context(connection)
+            store = cls(path, pbx, writer, readers)
+            group = await stack.enter_async_context(asyncio.TaskGroup())
+            task = group.create_task(store._run(), name="store-writer")
+            try:
+                await store.write(lambda tx: mailboxes.adopt_pbx(tx.conn, pbx))
+                yield store
+            finally:
+                await store._finish(task)
+
+    def on_commit(self, callback: Callable[[Sequence[Record]], None]) -> None:
+        """Have the records of every commit handed to `callback`, in order, on the event loop, right after it."""
+        self._on_commit = callback
+
+    async def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `fn` on one of the read connections. Raises UnavailableError where the database cannot be read now."""
+        try:
+            return await next(self._readers).run(fn)
+        except sqlite3.OperationalError as error:
+            raise UnavailableError(f"the store cannot be read: {error}") from error
+
+    async def write(self, fn: Callable[[Transaction], T]) -> T:
+        """Have the writer run `fn` in its next transaction; returns when that is committed, and durable.
+
+        What `fn` raises comes back here, with its own changes undone. Raises UnavailableError where the transaction
+        could not be committed (disk full, locked by another process), and nothing of it was kept.
+        """
+        change = _Change(fn, asyncio.get_running_loop().create_future())
+        await self._waiting.put(change)
+        return await asyncio.shield(change.done)  # a caller that goes away does not stop a statement anyway
+
+    async def _run(self) -> None:
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < MOST_IN_A_TRANSACTION and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            await self._commit(batch)
+
+    async def _commit(self, batch: Sequence[_Change[Any]]) -> None:
+        fns = [change.fn for change in batch]
+        try:
+            outcomes = await self._writer.run(lambda conn: _transact(conn, self.pbx, fns))
+        except sqlite3.OperationalError as error:
+            self._note_failure(str(error))
+            outcomes = [_Outcome(error=UnavailableError(f"the store cannot write: {error}")) for _ in batch]
+        else:
+            self._note_failure("")
+        records = [record for outcome in outcomes for record in outcome.records]
+        if records:
+            self._on_commit(records)
+        for change, outcome in zip(batch, outcomes, strict=True):
+            outcome.tell(change.done)
+
+    def _note_failure(self, failure: str) -> None:
+        if failure and not self.failure:
+            log.error("store cannot write error=%r path=%s", failure, self.path)
+        if self.failure and not failure:
+            log.info("store can write again path=%s", self.path)
+        self.failure = failure
+
+    async def _finish(self, writer: "asyncio.Task[None]") -> None:
+        """Let what waits be written, then end the writer."""
+        with contextlib.suppress(TimeoutError, UnavailableError):
+            async with asyncio.timeout(WAIT_S):
+                while not self._waiting.empty() and not writer.done():
+                    await self.write(lambda _tx: None)
+        writer.cancel()
+
+
+def _transact(conn: sqlite3.Connection, pbx: str, fns: Sequence[Callable[[Transaction], Any]]) -> list[_Outcome]:
+    """Run all changes in one transaction, each undone alone when it raises."""
+    conn.execute("BEGIN IMMEDIATE")
+    try:
+        now_ms = time.time_ns() // 1_000_000
+        outcomes = [_apply(conn, fn, Transaction(conn, pbx, now_ms)) for fn in fns]
+        conn.execute("COMMIT")
+    except BaseException:
+        if conn.in_transaction:
+            conn.execute("ROLLBACK")
+        raise
+    return outcomes
+
+
+def _apply(conn: sqlite3.Connection, fn: Callable[[Transaction], Any], tx: Transaction) -> _Outcome:
+    conn.execute("SAVEPOINT change")
+    try:
+        value = fn(tx)
+    except sqlite3.OperationalError:
+        raise  # the disk or a lock: nothing of the whole transaction can be kept
+    except Exception as error:  # noqa: BLE001 -- it is handed to the caller, who waits for it
+        conn.execute("ROLLBACK TO change")
+        conn.execute("RELEASE change")
+        return _Outcome(error=error)
+    conn.execute("RELEASE change")
+    return _Outcome(records=tx.records, value=value)

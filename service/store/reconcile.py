@@ -1,0 +1,188 @@
+"""What reconcile reads and writes: the only way the state of voicemail changes here."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from service.difference import Difference
+from service.model import Folder, Found, Known, Mailbox, Message, Status
+from service.store import journal, mailboxes, messages
+from service.store.transaction import Transaction
+
+Outside = Callable[[str], str | None]
+"""Gives a caller's number where that is no extension of this PBX, else None."""
+
+
+def known(conn: sqlite3.Connection, mailbox: Mailbox) -> tuple[int, list[Known]]:
+    """What a scan of this mailbox need not read again, its live messages; and the generation this was true in."""
+    row = conn.execute("SELECT id, generation FROM mailbox WHERE name = ?", (str(mailbox),)).fetchone()
+    if row is None:
+        return 0, []
+    rows = conn.execute(
+        "SELECT id, msg_id, given, folder, msgnum, txt_inode, txt_mtime_ns, txt_size, audio_inode"
+        " FROM message WHERE mailbox_id = ? AND deleted_ms IS NULL",
+        (row[0],),
+    )
+    return int(row[1]), [
+        Known(line[0], line[1], bool(line[2]), Folder(line[3]), line[4], line[5:8], line[8]) for line in rows
+    ]
+
+
+def apply(
+    tx: Transaction,
+    mailbox: Mailbox,
+    generation: int,
+    change: Difference,
+    outside: Outside,
+) -> bool:
+    """Make the store agree with a scan: messages, records and badge together. False where the scan is out of date.
+
+    It is when somebody else changed the mailbox's messages after `known` gave this generation: then look again.
+    `outside` gives a caller's number where that is no extension of this PBX, else None.
+    """
+    mailbox_id = mailboxes.ensure(tx, mailbox)
+    cursor = tx.conn.execute(
+        "UPDATE mailbox SET generation = generation + 1 WHERE id = ? AND generation = ?", (mailbox_id, generation)
+    )
+    if cursor.rowcount == 0:
+        return False
+    for found in change.read:
+        _put(tx, mailbox, mailbox_id, found, outside)
+    for found in change.relocated:
+        _relocate(tx, mailbox, found)
+    for row in change.gone:
+        _depart(tx, mailbox, row)
+    mailboxes.recount(tx, mailbox, mailbox_id)
+    return True
+
+
+def _put(tx: Transaction, mailbox: Mailbox, mailbox_id: int, found: Found, outside: Outside) -> None:
+    """Write a message whose files were read, new or not, with its record.
+
+    A message that had left the spool and is back has its old id and uuid again, and is told as new.
+    """
+    if found.known is None and _insert(tx, mailbox, mailbox_id, found, outside):
+        return
+    if found.known is not None:
+        row = messages.row(tx.conn, "message.id = ?", found.known.id)
+    else:
+        row = messages.row(tx.conn, "mailbox_id = ? AND msg_id = ?", mailbox_id, found.msg_id)
+    assert row is not None
+    before, deleted = row
+    after = _merged(before, found, outside)
+    tx.conn.execute(_UPDATE, (*_values(after, found), after.id))
+    if deleted:
+        journal.append(tx, "message.new", mailbox, after)
+    elif _visible(after) != _visible(before):
+        journal.append(tx, "message.updated", mailbox, after)
+
+
+def _merged(before: Message, found: Found, outside: Outside) -> Message:
+    """The message as it is now: levels stay where the audio is the same, a local status while the folder is."""
+    assert found.envelope is not None
+    audio = found.audio
+    if audio is not None and before.audio is not None and messages.same_sound(audio, before.audio):
+        audio = replace(audio, levels=before.audio.levels)
+    return replace(
+        before,
+        msg_id=found.msg_id,
+        folder=found.folder,
+        msgnum=found.msgnum,
+        envelope=found.envelope,
+        external_number=outside(found.envelope.caller_id_number),
+        audio=audio,
+        local_status=before.local_status if found.folder is before.folder else None,
+    )
+
+
+def _visible(message: Message) -> Message:
+    """The message without what nobody outside sees: its number, its file's inode and time, its channel."""
+    audio = message.audio
+    if audio is not None:
+        audio = replace(audio, file=replace(audio.file, inode=0, mtime_ns=0))
+    return replace(message, msgnum=0, audio=audio, envelope=replace(message.envelope, callerchan=""))
+
+
+def _insert(tx: Transaction, mailbox: Mailbox, mailbox_id: int, found: Found, outside: Outside) -> bool:
+    """Write a message that nobody knew. False, and nothing done, where the mailbox has had one of that identity."""
+    assert found.envelope is not None
+    message = Message(
+        id=0,
+        uuid=mailboxes.derived_uuid(f"{tx.pbx}/{mailbox.context}/{mailbox.extension}/{found.msg_id}"),
+        pbx=tx.pbx,
+        mailbox=mailbox,
+        msg_id=found.msg_id,
+        folder=found.folder,
+        msgnum=found.msgnum,
+        envelope=found.envelope,
+        external_number=outside(found.envelope.caller_id_number),
+        audio=found.audio,
+    )
+    cursor = tx.conn.execute(_INSERT, (message.uuid, mailbox_id, mailbox.extension, *_values(message, found)))
+    if cursor.rowcount == 0:
+        return False
+    assert cursor.lastrowid is not None
+    journal.append(tx, "message.new", mailbox, replace(message, id=cursor.lastrowid))
+    return True
+
+
+_WRITTEN = (
+    "msg_id, given, folder, msgnum, txt_inode, txt_mtime_ns, txt_size, origtime, txt_duration, src, caller_id_name,"
+    " external_number, callerchan, urgent, category, local_status, status, duration, suffix, audio_size,"
+    " audio_mtime_ns, audio_inode, audio_head, content_type, duration_ms, sample_rate, channels, truncated, measured"
+)
+_MARKS = ", ".join("?" * (_WRITTEN.count(",") + 1))
+_INSERT = f"INSERT INTO message (uuid, mailbox_id, dst, {_WRITTEN}) VALUES (?, ?, ?, {_MARKS}) ON CONFLICT DO NOTHING"
+_UPDATE = f"UPDATE message SET ({_WRITTEN}) = ({_MARKS}), deleted_ms = NULL WHERE id = ?"
+
+
+def _values(message: Message, found: Found) -> tuple[Any, ...]:
+    envelope, audio = message.envelope, message.audio
+    if audio is None:
+        sound: tuple[Any, ...] = (None,) * 10 + (1,)
+    else:
+        file = audio.file
+        sound = (file.suffix, file.size, file.mtime_ns, file.inode, file.head, audio.content_type, audio.duration_ms)
+        sound += (audio.sample_rate, audio.channels, audio.truncated, audio.levels is not None)
+    return (
+        message.msg_id,
+        envelope.msg_id != "",
+        message.folder.value,
+        message.msgnum,
+        *found.stamp,
+        envelope.origtime,
+        envelope.duration,
+        envelope.caller_id_number,
+        envelope.caller_id_name,
+        message.external_number,
+        envelope.callerchan,
+        envelope.urgent,
+        envelope.category,
+        message.local_status,
+        message.status.value,
+        message.duration,
+        *sound,
+    )
+
+
+def _relocate(tx: Transaction, mailbox: Mailbox, found: Found) -> None:
+    """Note where a message lies now. In another folder it is told, and a status kept here alone gives way."""
+    assert found.known is not None
+    row, folder, msgnum = found.known, found.folder, found.msgnum
+    if folder is row.folder:
+        tx.conn.execute("UPDATE message SET msgnum = ? WHERE id = ?", (msgnum, row.id))
+        return
+    status = Status.UNREAD if folder.unread else Status.READ
+    tx.conn.execute(
+        "UPDATE message SET msgnum = ?, folder = ?, local_status = NULL, status = ? WHERE id = ?",
+        (msgnum, folder.value, status.value, row.id),
+    )
+    journal.append(tx, "message.updated", mailbox, messages.by_id(tx.conn, None, row.id))
+
+
+def _depart(tx: Transaction, mailbox: Mailbox, row: Known) -> None:
+    """Note that a message is in the spool no longer; its row stays as a tombstone."""
+    message = messages.by_id(tx.conn, None, row.id)
+    tx.conn.execute("UPDATE message SET deleted_ms = ? WHERE id = ?", (tx.now_ms, row.id))
+    journal.append(tx, "message.deleted", mailbox, message)

@@ -1,0 +1,173 @@
+"""Audio over HTTP: the right bytes to the right people, and no other file whatever is asked."""
+
+import struct
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from service.model import Folder, Message
+from tests.api.site import BOX, OTHER_BOX, Site, at
+
+SAMPLES = range(-8000, 8000)
+WHOLE = 44 + 2 * len(SAMPLES)
+
+
+async def link_of(site: Site, message: Message) -> str:
+    records = (await site.ask("/message-voice?per_page=300")).json["data"]
+    return str(next(record["recorded_file_url"] for record in records if record["id"] == message.id))
+
+
+@pytest.fixture
+async def message(site: Site) -> Message:
+    return await site.leave(samples=SAMPLES, time=at("2026-01-13T17:30:00"))
+
+
+def bytes_of(site: Site, message: Message, folder: Folder = Folder.INBOX) -> bytes:
+    box = message.mailbox
+    return (site.spool / box.context / box.extension / folder / f"msg{message.msgnum:04d}.wav").read_bytes()
+
+
+async def test_a_link_gives_the_files_own_bytes_without_a_token(site: Site, message: Message) -> None:
+    answer = await site.ask(await link_of(site, message), None)
+    assert answer.status == 200
+    assert answer.body == bytes_of(site, message)
+    assert answer.headers["Content-Type"] == "audio/wav"
+    assert answer.headers["Accept-Ranges"] == "bytes"
+    assert answer.headers["Content-Length"] == str(WHOLE)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cache-Control"] == "private, no-cache"
+    name = 'inline; filename="voicemail-20260113-173000-998901234567-to-100.wav"'
+    assert answer.headers["Content-Disposition"] == name
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "last"), [("0-43", 0, 43), ("44-", 44, WHOLE - 1), ("-100", WHOLE - 100, WHOLE - 1)]
+)
+async def test_a_range_gives_a_part(site: Site, message: Message, asked: str, first: int, last: int) -> None:
+    answer = await site.ask(await link_of(site, message), None, headers={"Range": f"bytes={asked}"})
+    assert answer.status == 206
+    assert answer.headers["Content-Range"] == f"bytes {first}-{last}/{WHOLE}"
+    assert answer.body == bytes_of(site, message)[first : last + 1]
+
+
+async def test_a_range_past_the_end_is_416(site: Site, message: Message) -> None:
+    answer = await site.ask(await link_of(site, message), None, headers={"Range": f"bytes={WHOLE}-"})
+    assert (answer.status, answer.headers["Content-Range"]) == (416, f"bytes */{WHOLE}")
+
+
+async def test_head_tells_all_but_the_bytes(site: Site, message: Message) -> None:
+    link = await link_of(site, message)
+    whole = await site.ask(link, None, "HEAD")
+    part = await site.ask(link, None, "HEAD", headers={"Range": "bytes=0-9"})
+    assert (whole.status, whole.headers["Content-Length"], whole.body) == (200, str(WHOLE), b"")
+    assert (part.status, part.headers["Content-Length"], part.body) == (206, "10", b"")
+    assert (await site.ask("/healthz", None)).status == 200  # the connection still speaks HTTP
+
+
+async def test_what_the_browser_has_is_304(site: Site, message: Message) -> None:
+    link = await link_of(site, message)
+    tag = (await site.ask(link, None)).headers["ETag"]
+    again = await site.ask(link, None, headers={"If-None-Match": tag})
+    assert (again.status, again.body, again.headers["ETag"]) == (304, b"", tag)
+    resumed = await site.ask(link, None, headers={"If-Range": tag, "Range": "bytes=0-9"})
+    changed = await site.ask(link, None, headers={"If-Range": '"other"', "Range": "bytes=0-9"})
+    assert (resumed.status, changed.status) == (206, 200)
+
+
+async def test_the_path_works_with_a_token_that_may_see_the_mailbox(site: Site, message: Message) -> None:
+    path = urlsplit(await link_of(site, message)).path
+    assert [(await site.ask(path, token)).status for token in ("reader", "box100", "wrong", None)] == [
+        200,
+        200,
+        401,
+        401,
+    ]
+    other = await site.leave(box=OTHER_BOX)
+    assert (await site.ask(f"/message-voice/{other.uuid}/audio", "box100")).status == 404
+
+
+async def test_a_link_for_another_message_or_with_another_end_is_401(site: Site, message: Message) -> None:
+    other = await site.leave(box=OTHER_BOX)
+    link = await link_of(site, message)
+    assert (await site.ask(link.replace(message.uuid, other.uuid), None)).status == 401
+    assert (await site.ask(link.replace("expires=", "expires=9"), None)).status == 401
+    assert (await site.ask(link[:-1] + ("A" if link[-1] != "A" else "Q"), None)).status == 401
+    assert (await site.ask(link.replace("expires=", "expires=9"), "reader")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("original", 200), ("wav", 200), ("", 200), ("mp3", 501), ("opus", 501), ("exe", 422)]
+)
+async def test_the_format_may_be_added_to_a_link(site: Site, message: Message, name: str, status: int) -> None:
+    assert (await site.ask(f"{await link_of(site, message)}&format={name}", None)).status == status
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/message-voice/../../etc/passwd/audio",
+        "/message-voice/%2e%2e%2f%2e%2e%2fetc%2fpasswd/audio",
+        "/message-voice/00000000-0000-0000-0000-000000000000/audio",
+        "/message-voice/------------------------------------/audio",
+        "/message-voice/%00/audio",
+        "/message-voice/default%2f100%2fINBOX%2fmsg0000.wav/audio",
+    ],
+)
+async def test_no_other_name_finds_a_file(site: Site, message: Message, path: str) -> None:
+    assert (await site.ask(path)).status == 404
+
+
+async def test_a_message_that_was_moved_a_moment_ago_still_plays(site: Site, message: Message) -> None:
+    link = await link_of(site, message)
+    expected = bytes_of(site, message)
+    box = site.spool / BOX.context / BOX.extension
+    (box / "Old").mkdir()
+    for suffix in ("wav", "txt"):
+        (box / "INBOX" / f"msg0000.{suffix}").rename(box / "Old" / f"msg0000.{suffix}")
+    assert (await site.ask(link, None)).body == expected
+
+
+async def test_after_a_renumbering_nobody_hears_another_callers_voice(site: Site, message: Message) -> None:
+    second = await site.leave("222", samples=range(8000))
+    links = [await link_of(site, message), await link_of(site, second)]
+    expected = bytes_of(site, second)
+    inbox = site.spool / BOX.context / BOX.extension / "INBOX"
+    for suffix in ("wav", "txt"):
+        (inbox / f"msg0000.{suffix}").unlink()
+        (inbox / f"msg0001.{suffix}").rename(inbox / f"msg0000.{suffix}")
+    first_answer, second_answer = await site.ask(links[0], None), await site.ask(links[1], None)
+    assert first_answer.status == 404
+    assert (second_answer.status, second_answer.body) == (200, expected)
+
+
+async def test_a_link_in_the_place_of_the_audio_is_not_followed(site: Site, message: Message, tmp_path: Path) -> None:
+    link = await link_of(site, message)
+    file = site.spool / BOX.context / BOX.extension / "INBOX" / "msg0000.wav"
+    secret = tmp_path / "secret.wav"
+    secret.write_bytes(file.read_bytes())
+    file.unlink()
+    file.symlink_to(secret)
+    assert (await site.ask(link, None)).status == 404
+
+
+async def test_a_recording_larger_than_one_piece_comes_whole(site: Site) -> None:
+    long = await site.leave("333", samples=[number % 30000 for number in range(400_000)])
+    answer = await site.ask(await link_of(site, long), None)
+    assert len(answer.body) == 800_044
+    assert answer.body == bytes_of(site, long)
+    assert struct.unpack("<h", answer.body[-2:]) == (399_999 % 30000,)
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_no_descriptor_stays_open(site: Site, message: Message) -> None:
+    link = await link_of(site, message)
+    await site.ask(link, None)
+    before = open_files()
+    for _ in range(5):
+        await site.ask(link, None)
+        await site.ask(link, None, "HEAD")
+    assert open_files() == before

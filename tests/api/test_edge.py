@@ -1,0 +1,76 @@
+"""What links begin with: the configuration's word first, a proxy's only when it is ours."""
+
+from pathlib import Path
+
+import pytest
+
+from service.api.edge import HOST, is_within
+from service.config_schema import Http
+from tests.api.site import Site, running
+
+NET = Http(trusted_proxies=["10.0.0.0/8", "127.0.0.0/8"])  # type: ignore[arg-type] # pydantic reads them
+FAR = Http(trusted_proxies=["10.0.0.0/8"])  # type: ignore[arg-type] # pydantic reads them
+
+
+async def path_of(site: Site, **headers: str) -> str:
+    answer = await site.ask(
+        "/message-voice", headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
+    return str(answer.json["meta"]["path"])
+
+
+async def test_links_begin_with_the_requests_own_host(site: Site) -> None:
+    assert await path_of(site, Host="pbx.example:8089") == "http://pbx.example:8089/message-voice"
+
+
+async def test_the_public_url_is_what_links_begin_with(tmp_path: Path) -> None:
+    async with running(tmp_path, http=Http(public_url="https://x.example/voicemail/")) as site:
+        assert await path_of(site, Host="evil.example") == "https://x.example/voicemail/message-voice"
+        message = await site.leave()
+        [record] = (await site.ask("/api/v1/message-voice")).json["data"]
+        assert record["recorded_file_url"].startswith(
+            f"https://x.example/voicemail/api/v1/message-voice/{message.uuid}/audio?"
+        )
+
+
+@pytest.mark.parametrize(
+    ("http", "proto", "scheme"),
+    [
+        (NET, "https", "https"),
+        (NET, "http, https", "https"),
+        (NET, "https, http", "http"),
+        (NET, "javascript", "http"),
+        (FAR, "https", "http"),
+        (Http(), "https", "http"),
+    ],
+)
+async def test_a_forwarded_scheme_is_believed_from_our_own_proxies_alone(
+    tmp_path: Path, http: Http, proto: str, scheme: str
+) -> None:
+    async with running(tmp_path, http=http) as site:
+        assert (await path_of(site, X_Forwarded_Proto=proto)).partition(":")[0] == scheme
+
+
+@pytest.mark.parametrize(
+    ("peer", "within"),
+    [
+        ("127.0.0.1", True),
+        ("10.255.0.1", True),
+        ("::ffff:10.0.0.1", True),
+        ("11.0.0.1", False),
+        ("", False),
+        ("x", False),
+    ],
+)
+def test_an_address_lies_in_a_network_however_the_socket_writes_it(peer: str, *, within: bool) -> None:
+    assert is_within(peer, NET.trusted_proxies) is within
+
+
+@pytest.mark.parametrize("host", ["a.example", "a:1", "[::1]", "[::1]:8089", "127.0.0.1:8089", "a_b", "A"])
+def test_a_host_that_may_be(host: str) -> None:
+    assert HOST.match(host)
+
+
+@pytest.mark.parametrize("host", ["", "a/b", "a b", "a@b", "a:", "a:b", 'a"', "a\n", "[::1", "<x>", "a:1:2", "ä"])
+def test_a_host_that_cannot_be(host: str) -> None:
+    assert HOST.match(host) is None

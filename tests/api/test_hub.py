@@ -1,0 +1,218 @@
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from service.model import Counts, Record
+from tests.api.world import (
+    Frame,
+    RawClient,
+    World,
+    box,
+    message,
+    principals,
+    receive,
+    receive_until,
+    world,
+)
+
+SMALL: dict[str, Any] = {"buffer_limit": 4096}
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def badges(w: World, number: int) -> None:
+    """So many changes of two badges, straight into the feed."""
+    for _ in range(number):
+        seq = w.feed.seq + 1
+        mailbox = box("100" if seq % 2 else "101")
+        before = w.feed.counts(None).get(mailbox, Counts()).new
+        w.feed.publish([Record(seq, 0, "unread", "pbx1", mailbox, Counts(new=seq), seq - before)])
+        await asyncio.sleep(0)
+
+
+async def messages(w: World, number: int) -> None:
+    """So many messages, straight into the feed."""
+    for _ in range(number):
+        seq = w.feed.seq + 1
+        w.feed.publish([Record(seq, 0, "message.new", "pbx1", box("100"), message(box("100"), seq))])
+        await asyncio.sleep(0)
+
+
+async def first(client: RawClient, kind: str) -> Frame:
+    """Read until a frame of this type."""
+    while (frame := await client.text())["type"] != kind:
+        pass
+    return frame
+
+
+async def up_to(client: RawClient, seq: int) -> list[Frame]:
+    """All frames up to the one that has this position."""
+    found = [await client.text()]
+    while found[-1].get("seq") != seq:
+        found.append(await client.text())
+    return found
+
+
+async def to_the_end(ws: aiohttp.ClientWebSocketResponse) -> int | None:
+    """Read until the other side ends it; gives the close code."""
+    while (await ws.receive(timeout=20)).type is aiohttp.WSMsgType.TEXT:
+        pass
+    return ws.close_code
+
+
+async def ended(client: RawClient) -> bool:
+    """Read whatever is still to be read; then it has to be over."""
+    try:
+        while True:
+            await client.read()
+    except ConnectionError:
+        return True
+
+
+async def test_who_does_not_read_gets_the_newest_badges_and_no_others(tmp_path: Path) -> None:
+    async with world(tmp_path / "db", **SMALL) as w:
+        with RawClient(w.port) as client:
+            await first(client, "hello")
+            client.send('{"type":"subscribe","events":["unread"]}')
+            await first(client, "subscribed")
+            await badges(w, 5_000)
+            found = await up_to(client, w.feed.seq)
+    positions = [frame["seq"] for frame in found]
+    assert {frame["type"] for frame in found} == {"unread"}
+    assert len(positions) < 3_000
+    assert positions == sorted(set(positions))
+    assert positions[-2:] == [4_999, 5_000]
+    assert found[-1]["total"] == 9_999
+
+
+async def test_who_missed_messages_is_told_to_begin_anew_and_then_hears_all_again(tmp_path: Path) -> None:
+    async with world(tmp_path / "db", **SMALL) as w:
+        with RawClient(w.port) as client:
+            await first(client, "hello")
+            await messages(w, 2_000)
+            found = await up_to(client, 2_000)
+            await messages(w, 1)
+            after = await client.text()
+    told = [frame["seq"] for frame in found[:-2]]
+    assert told == list(range(1, len(told) + 1))
+    assert len(told) < 2_000
+    assert [frame["type"] for frame in found[-2:]] == ["reset", "hello"]
+    assert (after["type"], after["seq"]) == ("message.new", 2_001)
+
+
+async def test_who_never_reads_is_cut_off_and_nobody_else_notices(tmp_path: Path) -> None:
+    async with world(tmp_path / "db", patience=0.2, **SMALL) as w:
+        async with w.ws() as ws:
+            await receive(ws)
+            with RawClient(w.port) as client:
+                await first(client, "hello")
+                reading = asyncio.ensure_future(receive_until(ws, 2_000))
+                await messages(w, 2_000)
+                await until(lambda: w.cut() == 1)
+                await until(lambda: w.connections() == 1)
+                assert await ended(client)
+            assert [frame["seq"] for frame in await reading] == list(range(1, 2_001))
+
+
+async def test_who_does_not_read_what_came_after_since_is_cut_off(tmp_path: Path) -> None:
+    async with world(tmp_path / "db", kept=10_000, patience=0.2, **SMALL) as w:
+        await messages(w, 2_000)
+        with RawClient(w.port, query="?since=0") as client:
+            await until(lambda: w.cut() == 1)
+            assert await ended(client)
+        await until(lambda: w.connections() == 0)
+
+
+async def test_who_asks_and_never_reads_the_answers_is_not_listened_to_without_end(tmp_path: Path) -> None:
+    async with world(tmp_path / "db", patience=0.2, **SMALL) as w:
+        with RawClient(w.port) as client:
+            await first(client, "hello")
+            with pytest.raises(ConnectionError):
+                while True:
+                    try:
+                        client.send('{"type":"ping"}')
+                    except BlockingIOError:
+                        pass
+                    await asyncio.sleep(0)
+            assert w.cut() == 1
+
+
+async def test_a_hello_of_many_boxes_comes_whole_and_changes_after_it(tmp_path: Path) -> None:
+    async with world(tmp_path / "db", **SMALL) as w:
+        boxes = [box(f"{number}") for number in range(1000, 4000)]
+        w.feed.publish([Record(n + 1, 0, "unread", "pbx1", b, Counts(new=1), 1) for n, b in enumerate(boxes)])
+        with RawClient(w.port) as slow:
+            async with w.ws() as ws:
+                assert len((await receive(ws))["unread"]["mailboxes"]) == 3000
+                await badges(w, 3)
+                assert [(await receive(ws))["total"] for _ in range(3)] == [6001, 9003, 9005]
+            hello = await first(slow, "hello")
+            found = await up_to(slow, w.feed.seq)
+    assert len(hello["unread"]["mailboxes"]) >= 3000
+    assert found[-1]["total"] == 9005
+
+
+@pytest.mark.parametrize("now", [{}, {"limited": frozenset({box("100")})}])
+async def test_a_connection_whose_token_is_gone_or_another_is_closed(tmp_path: Path, now: dict[str, Any]) -> None:
+    async with world(tmp_path / "db") as w, w.ws("limited") as ws, w.ws() as other:
+        await receive(ws)
+        await receive(other)
+        w.tokens.replace(principals(all=None, **now))
+        end = await ws.receive(timeout=20)
+        assert (end.type, ws.close_code) == (aiohttp.WSMsgType.CLOSE, 4401)
+        await until(lambda: w.connections() == 1)
+        await w.message("100")
+        assert (await receive(other))["type"] == "message.new"
+
+
+async def test_a_token_that_is_gone_ends_a_connection_that_nobody_reads(tmp_path: Path) -> None:
+    async with world(tmp_path / "db", **SMALL) as w:
+        with RawClient(w.port) as client:
+            await first(client, "hello")
+            await messages(w, 2_000)
+            w.tokens.replace({})
+            await until(lambda: w.connections() == 0)
+            assert await ended(client)
+        assert w.cut() == 0
+
+
+async def test_the_end_of_the_service_is_told_and_waits_for_nobody(tmp_path: Path) -> None:
+    async with world(tmp_path / "db", **SMALL) as w, w.ws() as ws:
+        await receive(ws)
+        with RawClient(w.port) as dead, RawClient(w.port, query="?since=0") as replaying:
+            await first(dead, "hello")
+            await messages(w, 2_000)
+            reading = asyncio.ensure_future(to_the_end(ws))
+            async with asyncio.timeout(4):
+                await w.runner.cleanup()
+            assert await reading == aiohttp.WSCloseCode.GOING_AWAY
+            assert await ended(dead)
+            assert await ended(replaying)
+        assert w.connections() == 0
+
+
+async def test_connections_are_counted(tmp_path: Path) -> None:
+    async with world(tmp_path / "db") as w:
+        async with w.ws() as ws, w.ws("limited") as other:
+            await receive(ws)
+            await receive(other)
+            assert w.connections() == 2
+        await until(lambda: w.connections() == 0)
+
+
+async def test_badges_are_the_same_for_all_however_they_are_grouped(tmp_path: Path) -> None:
+    """Each hears its own total, whoever else hears the same record."""
+    async with world(tmp_path / "db") as w, w.ws() as one, w.ws() as two, w.ws("limited") as three:
+        for ws in (one, two, three):
+            await receive(ws)
+        await w.badge("200", Counts(5))
+        await w.badge("100", Counts(2))
+        assert [(await receive(ws))["total"] for ws in (one, one, two, two, three)] == [5, 7, 5, 7, 2]

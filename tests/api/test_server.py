@@ -1,0 +1,194 @@
+"""Slow and too many clients, over raw sockets, with short limits; and a handler that breaks."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp.http_parser
+import pytest
+from aiohttp import web
+
+from service.api.server import SITE, ConnectionLimits, Deadlines, Site, check_platform, listening
+from service.config_schema import Http, Limits
+from service.errors import ConfigError
+from service.metrics import Metrics
+from tests.api.site import running
+
+SHORT = Deadlines(head=0.2, stalled=0.2, keepalive=0.4)
+HELLO = b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+async def hello(_request: web.Request) -> web.Response:
+    return web.Response(text="hello")
+
+
+async def broken(_request: web.Request) -> web.Response:
+    raise ZeroDivisionError
+
+
+async def large(_request: web.Request) -> web.Response:
+    return web.Response(body=bytes(32 * 1024 * 1024))
+
+
+@contextlib.asynccontextmanager
+async def served(
+    deadlines: Deadlines = SHORT, limits: ConnectionLimits | None = None
+) -> AsyncIterator[tuple[int, Metrics]]:
+    app, metrics = web.Application(), Metrics()
+    app[SITE] = Site(metrics, limits or ConnectionLimits(), {"X-Site": "yes"})
+    app.add_routes(
+        [web.get("/hello", hello), web.get("/broken", broken), web.get("/large", large), web.post("/hello", hello)]
+    )
+    async with listening(app, "127.0.0.1", 0, deadlines) as port:
+        yield port, metrics
+
+
+@contextlib.asynccontextmanager
+async def connection(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def until_closed(reader: asyncio.StreamReader) -> bytes:
+    """All that comes until the server ends the connection; the test's own time limit is the only other end."""
+    got = b""
+    with contextlib.suppress(ConnectionError):
+        while piece := await reader.read(65536):
+            got += piece
+    return got
+
+
+@pytest.mark.parametrize("start", [b"", b"GET /hello HTTP/1.1\r\n", b"GET /hello HTTP/1.1\r\nHost: a\r\nX-Slow: "])
+async def test_a_head_that_does_not_come_ends_the_connection(start: bytes) -> None:
+    async with served() as (port, metrics), connection(port) as (reader, writer):
+        writer.write(start)
+        assert await until_closed(reader) == b""
+        assert metrics.registry.get_sample_value("voicemaild_http_connections_cut_total", {"reason": "head"}) == 1
+
+
+async def test_a_head_that_drips_is_cut_although_something_comes_all_the_time() -> None:
+    async with served(Deadlines(head=0.3, keepalive=60)) as (port, _), connection(port) as (reader, writer):
+        closed = asyncio.ensure_future(until_closed(reader))
+        writer.write(b"GET /hello HTTP/1.1\r\n")
+        with contextlib.suppress(ConnectionError):
+            while not closed.done():
+                writer.write(b"X: y\r\n"[:1])
+                await writer.drain()
+                await asyncio.wait({closed}, timeout=0.02)
+        assert await closed == b""
+
+
+async def test_the_second_head_of_a_connection_has_its_own_limit() -> None:
+    async with served(Deadlines(head=0.2, keepalive=60)) as (port, _), connection(port) as (reader, writer):
+        writer.write(HELLO)
+        assert b"200 OK" in await reader.readuntil(b"hello")
+        writer.write(b"GET /hel")
+        assert await until_closed(reader) == b""
+
+
+async def test_a_connection_that_asks_nothing_more_is_closed_after_its_keep_alive() -> None:
+    async with served() as (port, metrics), connection(port) as (reader, writer):
+        writer.write(HELLO)
+        assert (await until_closed(reader)).endswith(b"hello")
+        assert metrics.registry.get_sample_value("voicemaild_http_connections_cut_total", {"reason": "head"}) is None
+
+
+async def test_requests_within_the_limits_go_on_over_one_connection() -> None:
+    async with served() as (port, _), connection(port) as (reader, writer):
+        for _ in range(5):
+            writer.write(HELLO[:20])
+            await writer.drain()
+            writer.write(HELLO[20:])
+            assert b"200 OK" in await reader.readuntil(b"hello")
+
+
+async def test_a_client_that_leaves_its_answer_unread_is_cut() -> None:
+    async with served() as (port, metrics):
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(client, ("127.0.0.1", port))
+            await loop.sock_sendall(client, b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+            labels = {"reason": "stalled"}
+            cut = "voicemaild_http_connections_cut_total"
+            while metrics.registry.get_sample_value(cut, labels) != 1:  # noqa: ASYNC110 -- nobody else is told
+                await asyncio.sleep(0.01)
+
+
+async def test_a_body_that_never_comes_does_not_hold_back_the_answer() -> None:
+    async with served() as (port, _), connection(port) as (reader, writer):
+        writer.write(b"POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1")
+        assert b"200 OK" in await reader.readuntil(b"hello")
+
+
+async def test_a_handler_that_breaks_is_a_500_without_a_word_of_why(caplog: pytest.LogCaptureFixture) -> None:
+    async with served() as (port, _), connection(port) as (reader, writer):
+        writer.write(b"GET /broken HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = await until_closed(reader)
+    assert b" 500 " in answer
+    assert b"X-Site: yes" in answer
+    assert b"Server:" not in answer
+    assert b"Zero" not in answer
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_what_is_no_http_is_a_400_and_no_log_entry(caplog: pytest.LogCaptureFixture) -> None:
+    async with served() as (port, _), connection(port) as (reader, writer):
+        writer.write(b"NONSENSE\r\n\r\n")
+        assert b" 400 " in await until_closed(reader)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("limits", [Limits(connections=2), Limits(connections=0, connections_per_address=2)])
+async def test_a_connection_too_many_is_told_503_and_one_that_ends_makes_room(tmp_path: Path, limits: Limits) -> None:
+    ask = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+    async with running(tmp_path, limits=limits) as site, contextlib.AsyncExitStack() as stack:
+        for _ in range(2):
+            reader, writer = await stack.enter_async_context(connection(site.port))
+            writer.write(ask)
+            assert b" 200 " in await reader.readuntil(b"}")
+        async with connection(site.port) as (refused, asking):
+            asking.write(ask)
+            answer = await until_closed(refused)
+        assert b" 503 " in answer
+        assert b"Retry-After: 5" in answer
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        await until_closed(reader)
+        async with connection(site.port) as (welcome, asking):
+            asking.write(ask)
+            assert b" 200 " in await welcome.readuntil(b"}")
+
+
+async def test_our_own_proxy_is_not_limited_as_one_address(tmp_path: Path) -> None:
+    proxy = Http(trusted_proxies=["127.0.0.1"])  # type: ignore[arg-type] # pydantic reads it
+    limits = Limits(connections=0, connections_per_address=1)
+    async with running(tmp_path, http=proxy, limits=limits) as site, contextlib.AsyncExitStack() as stack:
+        for _ in range(3):
+            reader, writer = await stack.enter_async_context(connection(site.port))
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert b" 200 " in await reader.readuntil(b"}")
+
+
+async def test_connections_far_beyond_the_limit_are_cut_without_a_word() -> None:
+    async with (
+        served(Deadlines(), ConnectionLimits(connections=1)) as (port, metrics),
+        contextlib.AsyncExitStack() as stack,
+    ):
+        opened = [await stack.enter_async_context(connection(port)) for _ in range(70)]
+        assert await until_closed(opened[-1][0]) == b""
+        assert metrics.registry.get_sample_value("voicemaild_http_connections_refused_total") == 69
+
+
+def test_the_python_parser_of_aiohttp_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_platform()
+    monkeypatch.setattr(aiohttp.http_parser, "HttpRequestParser", aiohttp.http_parser.HttpRequestParserPy)
+    with pytest.raises(ConfigError, match="no compiled HTTP parser"):
+        check_platform()

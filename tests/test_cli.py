@@ -1,0 +1,162 @@
+import re
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from service import __version__
+from service.cli import leaves
+from tests.commands import Run, configuration, process, runner
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return configuration(tmp_path)
+
+
+@pytest.fixture
+def voicemaild(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    "command", [(), ("token",), ("mailbox",), ("run",), ("demo",), ("check",), ("scan",), ("version",)]
+)
+def test_every_command_explains_itself(voicemaild: Run, command: Sequence[str]) -> None:
+    done = voicemaild(*command, "--help")
+    assert done.code == 0
+    assert "--config FILE" in done.out
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("nope",), ("run", "--nope"), ("run", "extra"), ("token",), ("token", "nope")]
+)
+def test_wrong_usage_exits_with_2(voicemaild: Run, arguments: Sequence[str]) -> None:
+    done = voicemaild(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err
+
+
+@pytest.mark.parametrize("command", [("run",), ("scan",), ("token", "list"), ("mailbox", "list")])
+def test_a_missing_configuration_fails_with_one_line(voicemaild: Run, tmp_path: Path, command: Sequence[str]) -> None:
+    done = voicemaild(*command, "--config", tmp_path / "nope.toml")
+    assert done.code == 1
+    (line,) = done.err.splitlines()
+    assert line.startswith("voicemaild: there is no")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("--config", "FILE", "token", "list"),
+        ("token", "--config", "FILE", "list"),
+        ("token", "list", "--config", "FILE"),
+    ],
+)
+def test_a_configuration_may_be_named_before_the_command_and_behind_it(
+    voicemaild: Run, config: Path, place: Sequence[str]
+) -> None:
+    assert voicemaild(*(str(config) if word == "FILE" else word for word in place)).code == 0
+    assert (config.parent / "voicemaild.db").exists()
+
+
+def test_the_variable_names_a_configuration(voicemaild: Run, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOICEMAILD_CONFIG", str(config))
+    assert voicemaild("token", "list").code == 0
+    assert (config.parent / "voicemaild.db").exists()
+
+
+def test_each_mistake_in_the_configuration_has_its_line(voicemaild: Run, config: Path) -> None:
+    config.write_text('[ami]\nport = 0\nhots = "x"\n[pbx]\ntimezone = "nowhere"\n')
+    done = voicemaild("run", "--config", config)
+    assert done.code == 1
+    assert [line.split(" ")[1] for line in done.err.splitlines()] == ["pbx.timezone", "ami.port", "ami.hots"]
+
+
+def test_check_tells_mistakes_in_the_configuration_as_bad(voicemaild: Run, config: Path) -> None:
+    config.write_text("[ami]\nport = 0\n")
+    done = voicemaild("check", "--config", config)
+    assert done.code == 1
+    assert done.out.startswith("bad   configuration: ami.port = 0")
+
+
+def test_check_exits_with_1_only_if_something_is_bad(voicemaild: Run, config: Path) -> None:
+    good = voicemaild("check", "--config", config)
+    assert (good.code, good.err) == (0, "")
+    assert [line for line in good.lines if not re.match(r"(ok  |warn)  \S", line)] == []
+    (config.parent / "spool").rmdir()
+    done = voicemaild("check", "--config", config)
+    assert done.code == 1
+    assert [line for line in done.lines if line.startswith("bad   spool: ")]
+
+
+def test_a_database_that_cannot_be_made_fails_with_one_line(
+    voicemaild: Run, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOICEMAILD_STORE__PATH", str(config / "below-a-file.db"))
+    done = voicemaild("token", "list", "--config", config)
+    assert done.code == 1
+    (line,) = done.err.splitlines()
+    assert "below-a-file.db" in line
+
+
+def test_scan_reads_the_whole_spool(voicemaild: Run, config: Path) -> None:
+    for extension in ("100", "101"):
+        inbox = config.parent / "spool" / "default" / extension / "INBOX"
+        inbox.mkdir(parents=True)
+        (inbox / "msg0000.txt").write_text("[message]\norigtime=1795210952\nmsg_id=1795210952-00000000\nduration=3\n")
+    done = voicemaild("scan", "--config", config)
+    assert (done.code, done.lines[-1]) == (0, "2 mailboxes read")
+    assert "2 of 2 mailboxes" in done.err
+    listed = voicemaild("mailbox", "list", "--config", config)
+    assert [line.split("\t")[:2] for line in listed.lines] == [["100@default", "1"], ["101@default", "1"]]
+
+
+def test_failures_are_found_in_groups_of_groups() -> None:
+    one, two = ValueError("one"), OSError("two")
+    assert leaves(ExceptionGroup("", [one, ExceptionGroup("", [two])])) == [one, two]
+
+
+# As processes
+
+
+def test_python_minus_m_service_is_the_same() -> None:
+    with process("version") as done:
+        out, err = done.communicate(timeout=30)
+    assert (done.returncode, out, err) == (0, f"voicemaild {__version__}\n", "")
+
+
+def test_run_stops_cleanly_when_it_is_told_to(config: Path) -> None:
+    with process("run", "--config", config, VOICEMAILD_HTTP__PORT=str(free_port())) as daemon:
+        assert daemon.stderr is not None
+        for line in daemon.stderr:
+            if "listening" in line:
+                break
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(10) == 0
+
+
+def test_a_port_that_is_taken_fails_with_a_line_and_no_traceback(config: Path) -> None:
+    """The failure comes out of the daemon's tasks."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with process("run", "--config", config, VOICEMAILD_HTTP__PORT=port) as daemon:
+            _, err = daemon.communicate(timeout=30)
+    assert daemon.returncode == 1
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith(f"voicemaild: cannot listen on 127.0.0.1 port {port}")
+
+
+def test_the_journal_gets_lines_with_their_priority(config: Path) -> None:
+    port = str(free_port())
+    with process("run", "--config", config, VOICEMAILD_HTTP__PORT=port, JOURNAL_STREAM="1:2") as daemon:
+        assert daemon.stderr is not None
+        assert daemon.stderr.readline().startswith("<")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as tried:
+        port: int = tried.getsockname()[1]
+        return port
