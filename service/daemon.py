@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,46 +162,56 @@ class Daemon:
             tokens=self.tokens,
             link_key=link_key(settings.store.path),
         )
+        async with contextlib.AsyncExitStack() as serving:
+            url = await serving.enter_async_context(self._serving(app))
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(job, name=name) for name, job in self._jobs(hub).items()]
+                if watchdog_s is not None:
+                    tasks.append(group.create_task(feed_watchdog(notifier, watchdog_s, self.store), name="watchdog"))
+                log.info("listening url=%s pbx=%s", url, settings.pbx.name)
+                started(url)
+                notifier.ready(f"listening on {url}")
+                await signals.wait()
+                if signals.stop:
+                    log.info("stopping")
+                    notifier.stopping()
+                else:
+                    log.info("reloading")
+                    notifier.reloading()
+                await serving.aclose()  # what is being answered still has all parts at work
+                for task in tasks:
+                    task.cancel()
+
+    def _jobs(self, hub: Hub) -> dict[str, Coroutine[None, None, None]]:
+        """What runs as long as the daemon does, by name."""
+        settings = self.settings
         watcher = Watcher(settings.spool.path, self._on_hint, self.ingest.look_everywhere, self._on_watch)
-        async with asyncio.TaskGroup() as group, self._serving(app) as url:
-            tasks = [
-                group.create_task(self.ingest.run(), name="ingest"),
-                group.create_task(watcher.run(), name="watcher"),
-                group.create_task(self.measurer.run(), name="measurer"),
-                group.create_task(hub.run(), name="hub"),
-                group.create_task(follow(self.store, self.feed, self.tokens), name="follow"),
-                group.create_task(watch_store(self.store, self.health), name="watch-store"),
-                group.create_task(prune_journal(self.store, settings.retention.journal_days), name="prune"),
-            ]
-            if self.ami is not None:
-                tasks.append(group.create_task(self.ami.run(), name="ami"))
-                tasks.append(group.create_task(self.listener.run(self.ami), name="ami-rights"))
-            if watchdog_s is not None:
-                tasks.append(group.create_task(feed_watchdog(notifier, watchdog_s, self.store), name="watchdog"))
-            log.info("listening url=%s pbx=%s", url, settings.pbx.name)
-            started(url)
-            notifier.ready(f"listening on {url}")
-            await signals.wait()
-            if signals.stop:
-                log.info("stopping")
-                notifier.stopping()
-            else:
-                log.info("reloading")
-                notifier.reloading()
-            for task in tasks:
-                task.cancel()
+        jobs = {
+            "ingest": self.ingest.run(),
+            "watcher": watcher.run(),
+            "measurer": self.measurer.run(),
+            "hub": hub.run(),
+            "follow": follow(self.store, self.feed, self.tokens),
+            "watch-store": watch_store(self.store, self.health),
+            "prune": prune_journal(self.store, settings.retention.journal_days),
+        }
+        if self.ami is not None:
+            jobs |= {"ami": self.ami.run(), "ami-rights": self.listener.run(self.ami)}
+        return jobs
 
     @contextlib.asynccontextmanager
     async def _serving(self, app: web.Application) -> AsyncIterator[str]:
         http = self.settings.http
-        try:
-            async with listening(app, http.host, http.port) as port:
-                host = f"[{http.host}]" if ":" in http.host else http.host
-                yield f"http://{host}:{port}"
-        except OSError as error:
-            raise UnavailableError(
-                f"cannot listen on {http.host} port {http.port}: {error.strerror}; see [http] host and port"
-            ) from error
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                port = await stack.enter_async_context(listening(app, http.host, http.port))
+            except OSError as error:
+                reason = os.strerror(error.errno or 0)
+                raise UnavailableError(
+                    f"cannot listen on {http.host} port {http.port}: {reason}; see [http] host and port"
+                ) from error
+            host = f"[{http.host}]" if ":" in http.host else http.host
+            yield f"http://{host}:{port}"
 
     def _on_hint(self, mailbox: Mailbox, is_directory: bool) -> None:  # noqa: FBT001 -- the watcher's callback
         self.ingest.hint(mailbox)

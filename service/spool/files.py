@@ -18,7 +18,7 @@ from service.model import AudioFile, Folder, Mailbox
 
 log = logging.getLogger(__name__)
 
-_NAME = re.compile(r"msg(\d{4,6})\.([A-Za-z0-9]{1,8})\Z", re.ASCII)
+_NAME = re.compile(r"msg(\d{4,6})\.([A-Za-z0-9-]{1,8})\Z", re.ASCII)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 LARGEST_TXT = 64 * 1024

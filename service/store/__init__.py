@@ -97,13 +97,18 @@ class Store:
             for connection in (writer, *readers):
                 await stack.enter_async_context(connection)
             store = cls(path, pbx, writer, readers)
-            group = await stack.enter_async_context(asyncio.TaskGroup())
-            task = group.create_task(store._run(), name="store-writer")
-            try:
-                await store.write(lambda tx: mailboxes.adopt_pbx(tx.conn, pbx))
-                yield store
-            finally:
-                await store._finish(task)
+            failure: Exception | None = None
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(store._run(), name="store-writer")
+                try:
+                    await store.write(lambda tx: mailboxes.adopt_pbx(tx.conn, pbx))
+                    yield store
+                except Exception as error:  # noqa: BLE001 -- raised again below, not wrapped up in a group
+                    failure = error
+                finally:
+                    await store._finish(task)
+            if failure is not None:
+                raise failure
 
     def on_commit(self, callback: Callable[[Sequence[Record]], None]) -> None:
         """Have the records of every commit handed to `callback`, in order, on the event loop, right after it."""
