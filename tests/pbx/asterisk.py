@@ -119,8 +119,9 @@ class Asterisk(AsteriskProcess):
     ) -> Call:
         """Call, leave a message of this length, hang up; return when the PBX has closed the call.
 
-        Several mailboxes are written `100&101&100@other`. `caller` may be `bytes` that are no UTF-8, or "" for none.
-        `variables` are set on the channel (`VM_CATEGORY`). `talk="silent"` calls without sending any audio.
+        On a busy machine some tenths of a second less are recorded. Several mailboxes are written `100&101&100@other`.
+        `caller` may be `bytes` that are no UTF-8, or "" for none. `variables` are set on the channel (`VM_CATEGORY`).
+        `talk="silent"` calls without sending any audio.
         """
         spoken = {"SECONDS": f"{seconds:g}", **(variables or {})}
         told = {**_leaving(mailbox, urgent=urgent), **spoken}

@@ -17,11 +17,11 @@ REPOSITORY = Path(__file__).parents[2]
 
 class TestLeaving:
     async def test_a_left_message_lies_in_the_inbox_and_the_pbx_counts_it(self, pbx: Asterisk) -> None:
-        call = await pbx.leave("100")
+        call = await pbx.leave("100", seconds=2.5)
         [message] = pbx.messages("100")
         assert (message.folder, message.number) == ("INBOX", 0)
         assert message.fields["callerid"] == '"Jane Doe" <15551234567>'
-        assert message.fields["duration"] == "1"
+        assert message.fields["duration"] in {"1", "2"}
         assert [file.name for file in message.audio] == ["msg0000.wav"]
         assert await pbx.count("100") == Counts(urgent=0, new=1, old=0)
         [waiting] = call.events("MessageWaiting")
@@ -64,9 +64,9 @@ class TestLeaving:
         assert pbx22.messages("105") == ()
         assert call.events("MessageWaiting") == ()
 
-    async def test_a_box_with_minsecs_0_keeps_a_message_of_no_length(self, pbx22: Asterisk) -> None:
-        await pbx22.leave("110", seconds=0.5)
-        [message] = pbx22.messages("110")
+    async def test_a_message_of_no_length_is_kept_where_minsecs_is_0(self, pbx22: Asterisk) -> None:
+        await pbx22.leave("100", seconds=0.5)
+        [message] = pbx22.messages("100")
         assert message.fields["duration"] == "0"
 
     async def test_all_formats_of_a_message_are_written(self, new_asterisk: NewAsterisk) -> None:
@@ -107,17 +107,16 @@ class TestListening:
 
 class TestRestarting:
     async def test_a_message_cut_off_by_a_restart_of_the_pbx_is_kept(self, pbx: Asterisk) -> None:
-        """In a box without `minsecs`: how much was said by then is a matter of chance."""
-        await pbx.speak("110")
-        assert pbx.messages("110") == ()
+        await pbx.speak("100")
+        assert pbx.messages("100") == ()
         await pbx.restart_now()
-        [message] = pbx.messages("110")
+        [message] = pbx.messages("100")
         assert message.folder == "INBOX"
 
     async def test_a_speaker_who_hangs_up_leaves_the_message(self, pbx: Asterisk) -> None:
-        recording = await pbx.speak("110")
+        recording = await pbx.speak("100")
         message = await pbx.hang_up(recording)
-        assert pbx.messages("110") == (message,)
+        assert pbx.messages("100") == (message,)
 
     async def test_a_killed_pbx_comes_back_with_its_messages(self, new_asterisk: NewAsterisk) -> None:
         pbx = await new_asterisk("22")
@@ -200,7 +199,8 @@ class TestRights:
 
     async def test_master_csv_says_which_call_a_leg_belongs_to(self, pbx: Asterisk) -> None:
         call = await pbx.leave("100")
-        rows = [line for line in pbx.master_csv.read_text().splitlines() if call.linkedid in line]
+        lines = pbx.master_csv.read_text(errors="surrogateescape").splitlines()  # earlier callers may be no UTF-8
+        rows = [line for line in lines if call.linkedid in line]
         assert len(rows) == len(call.events("Cdr")) == 2
 
     async def test_mapped_cdr_fields_that_the_dialplan_sets_are_told(self, new_asterisk: NewAsterisk) -> None:

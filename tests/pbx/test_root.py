@@ -45,3 +45,8 @@ def test_a_machine_without_a_debian_mirror_is_told_so(tmp_path: Path) -> None:
 def test_the_environment_can_leave_the_pbx_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOICEMAILD_TEST_PBX", "off")
     assert left_out_reason() == "VOICEMAILD_TEST_PBX=off"
+
+
+def test_an_ordinary_user_can_build_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert left_out_reason()
