@@ -63,7 +63,7 @@ class Meter:
     def _add(self, data: Buffer, window: int) -> None:
         powers = _window_rms(data, window, _WIDTH)
         squares: float = sum([power * power for power in powers])
-        if squares < _COARSE_BELOW**2 * len(powers):
+        if squares < _COARSE_BELOW**2 * len(powers) and audioop.max(data, _WIDTH):
             wide = _window_rms(audioop.lin2lin(data, _WIDTH, _WIDE), window * _WIDE // _WIDTH, _WIDE)
             squares = sum([power * power for power in wide]) / _WIDE_STEP**2
         self._squares += squares * window

@@ -21,6 +21,7 @@ def test_no_value_ends_its_header(key: str, value: str) -> None:
     """Whatever a caller is called, it is one header of one message; only a line feed at its very end stays."""
     data = render([("Key", value), ("Last", key.replace("\n", ""))])
     assert data.count(b"\r\n") == 3
+    assert data.count(b"\n") == 3 + value.endswith("\n")
     assert data.endswith(b"\r\n\r\n")
 
 
