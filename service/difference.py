@@ -32,12 +32,13 @@ def difference(known: Iterable[Known], found: Iterable[Found], *, complete: bool
     A message that had no msg_id and was given one by Asterisk is recognised by its fingerprint.
     """
     known_by_id = {row.msg_id: row for row in known}
-    nameless = {row.msg_id: row for row in known_by_id.values() if not row.given}
+    chosen = _one_each(found)
+    nameless = {row.msg_id: row for row in known_by_id.values() if not row.given and row.msg_id not in chosen}
     read: list[Found] = []
     relocated: list[Found] = []
     seen: set[int] = set()
-    for one in _one_each(found):
-        row = known_by_id.get(one.msg_id) or nameless.get(one.fingerprint)
+    for one in chosen.values():
+        row = known_by_id.get(one.msg_id) or nameless.pop(one.fingerprint, None)  # one of two equals takes over the row
         if row is not None:
             seen.add(row.id)
         if one.envelope is not None:
@@ -49,14 +50,14 @@ def difference(known: Iterable[Known], found: Iterable[Found], *, complete: bool
     return Difference(read, relocated, gone)
 
 
-def _one_each(found: Iterable[Found]) -> Iterable[Found]:
-    """The copy of each message that counts: in the folder that ranks first, with the lowest number."""
+def _one_each(found: Iterable[Found]) -> dict[str, Found]:
+    """The copy of each message that counts, by msg_id: in the folder that ranks first, with the lowest number."""
     chosen: dict[str, Found] = {}
     for one in found:
         other = chosen.get(one.msg_id)
         if other is None or (_RANK[one.folder], one.msgnum) < (_RANK[other.folder], other.msgnum):
             chosen[one.msg_id] = one
-    return chosen.values()
+    return chosen
 
 
 def _age(one: Found) -> tuple[int, str]:

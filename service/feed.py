@@ -21,8 +21,8 @@ class Feed:
     """What was published of the journal, up to position `seq`.
 
     `seq` and `badges` are where it starts: a position of the journal, and the badges of the whole PBX at it. `kept` is
-    how many of the newest records stay in memory. `gap` is set when something was committed that nobody handed over
-    (another process did it): whoever waits for it clears it, reads the journal after `seq` and gives that to `catch_up`.
+    how many of the newest records stay in memory. `gap` is set when something was committed that nobody handed over:
+    another process did it. Whoever waits for it clears it, reads the journal after `seq` and gives that to `catch_up`.
     """
 
     def __init__(self, seq: int, badges: Mapping[Mailbox, Counts], *, kept: int = MOST_KEPT) -> None:

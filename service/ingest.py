@@ -18,7 +18,7 @@ from service.health import Health, Part, SpoolState
 from service.metrics import Metrics
 from service.model import Known, Mailbox
 from service.spool import MailboxScan, Scanner
-from service.store import Store, mailboxes, reconcile
+from service.store import Store, Transaction, mailboxes, reconcile
 from service.store.reconcile import Outside
 
 log = logging.getLogger(__name__)
@@ -148,27 +148,29 @@ class Ingest:
         while the store knows messages: then it is most likely not mounted, and nothing is taken for gone.
         """
         in_spool = await asyncio.to_thread(self._scanner.mailboxes)
-        in_store = await self._store.read(mailboxes.counts)
+        in_store, looked = await self._store.read(lambda conn: (mailboxes.counts(conn), mailboxes.looked(conn)))
         if in_store and not in_spool:
             raise UnavailableError(
                 f"the spool {self._scanner.root} is empty, but {len(in_store)} mailboxes held messages: is it mounted?"
             )
         if not self.looked_everywhere_at:
             self._health.spool = Part(SpoolState.SCANNING, f"the first scan of {len(in_spool)} mailboxes is under way")
-        todo = sorted({*in_spool, *in_store})
-        again = await self._look_at_all(todo, progress or (lambda _done, _all: None))
+        unchanged = await asyncio.to_thread(self._scanner.unchanged, looked)
+        todo = sorted({*in_spool, *in_store}.difference(unchanged))
+        again = await self._look_at_all(todo, len(unchanged), progress or (lambda _done, _all: None))
         self.looked_everywhere_at = time.monotonic()
         self._health.first_scan_done = True
         if self.polling_reason:
             self._health.spool = Part(SpoolState.POLLING, self.polling_reason)
         else:
             self._health.spool = Part(SpoolState.OK, f"following {len(in_spool)} mailboxes")
-        return len(todo), again
+        return len(unchanged) + len(todo), again
 
-    async def _look_at_all(self, todo: Sequence[Mailbox], progress: Progress) -> list[Mailbox]:
+    async def _look_at_all(self, todo: Sequence[Mailbox], done: int, progress: Progress) -> list[Mailbox]:
         """Two chunks at a time: while one is being written, the next is read. Gives those to look at again."""
         waiting = iter([todo[start : start + CHUNK] for start in range(0, len(todo), CHUNK)])
-        done, again = 0, list[Mailbox]()
+        again, total = list[Mailbox](), done + len(todo)
+        progress(done, total)
 
         async def work() -> UnavailableError | None:
             nonlocal done
@@ -178,7 +180,7 @@ class Ingest:
                 except UnavailableError as error:
                     return error
                 done += len(chunk)
-                progress(done, len(todo))
+                progress(done, total)
             return None
 
         async with asyncio.TaskGroup() as group:
@@ -209,7 +211,7 @@ class Ingest:
             started = time.perf_counter()
             generation, known = await self._store.read(lambda conn: reconcile.known(conn, mailbox))
             scan = await asyncio.to_thread(self._scanner.scan, mailbox, known)
-            applied = await self._write([(scan, generation, _meaning(scan, known))])
+            applied = await self._write([_Look(scan, generation, _meaning(scan, known))])
             self._metrics.reconcile_seconds.observe(time.perf_counter() - started)
         return applied and scan.settled and not scan.pending
 
@@ -221,11 +223,11 @@ class Ingest:
             known = await self._store.read(lambda conn: [reconcile.known(conn, mailbox) for mailbox in chunk])
             scans = await asyncio.to_thread(self._scan_chunk, list(zip(chunk, known, strict=True)))
             changes = [
-                (scan, generation, _meaning(scan, rows))
+                _Look(scan, generation, _meaning(scan, rows))
                 for scan, (generation, rows) in zip(scans, known, strict=True)
                 if scan is not None
             ]
-            applied = await self._write(changes)
+            applied = await self._write(changes, note=True)
         return [
             mailbox
             for mailbox, scan in zip(chunk, scans, strict=True)
@@ -242,22 +244,32 @@ class Ingest:
                 scans.append(None)
         return scans
 
-    async def _write(self, changes: Sequence[tuple[MailboxScan, int, Difference]]) -> bool:
-        """Apply what differs; False where a scan is out of date because another process wrote meanwhile."""
-        todo = [(scan.mailbox, generation, change) for scan, generation, change in changes if change]
-        if not todo:
+    async def _write(self, looks: Sequence["_Look"], *, note: bool = False) -> bool:
+        """Apply what differs, and with `note` keep what agreed; False where another process wrote meanwhile."""
+        differing = [look for look in looks if look.change]
+        agreeing = [look for look in looks if note and not look.change and look.scan.looked]
+        if not differing and not agreeing:
             return True
-        applied = await self._store.write(
-            lambda tx: [reconcile.apply(tx, box, generation, change, self._outside) for box, generation, change in todo]
-        )
-        for (mailbox, _generation, change), done in zip(todo, applied, strict=True):
+
+        def write(tx: Transaction) -> list[bool]:
+            for look in agreeing:
+                mailboxes.set_looked(tx, look.scan.mailbox, look.generation, look.scan.looked)
+            return [
+                reconcile.apply(
+                    tx, look.scan.mailbox, look.generation, look.change, self._outside, looked=look.scan.looked
+                )
+                for look in differing
+            ]
+
+        applied = await self._store.write(write)
+        for look, done in zip(differing, applied, strict=True):
             if done:
                 log.info(
                     "mailbox reconciled mailbox=%s read=%d moved=%d gone=%d",
-                    mailbox,
-                    len(change.read),
-                    len(change.relocated),
-                    len(change.gone),
+                    look.scan.mailbox,
+                    len(look.change.read),
+                    len(look.change.relocated),
+                    len(look.change.gone),
                 )
         return all(applied)
 
@@ -281,6 +293,15 @@ class _Turn:
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     wanted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one look at a mailbox gave, and what it means against the store of that generation."""
+
+    scan: MailboxScan
+    generation: int
+    change: Difference
 
 
 def _meaning(scan: MailboxScan, known: Sequence[Known]) -> Difference:

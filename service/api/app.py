@@ -11,14 +11,13 @@ from service.api.cache import Bodies
 from service.api.edge import API_PREFIX, Edges
 from service.api.events import Events
 from service.api.gate import Gate
-from service.api.guard import guarded, heading, security_headers
+from service.api.guard import guarding, heading, security_headers
 from service.api.health import Probes
 from service.api.hub import Hub
 from service.api.links import Signer
 from service.api.message_voice import Marks, MessageVoice, envelope
 from service.api.replay import Replay
 from service.api.server import SITE, ConnectionLimits, Site
-from service.api.wire import failures_as
 from service.config_schema import Settings
 from service.feed import Feed
 from service.health import Health
@@ -55,14 +54,12 @@ def build(
     audio = AudioFiles(store, settings.spool.path, look_again, gate, edges)
     events = Events(hub, Replay(feed, store), gate, edges, http.allowed_origins)
 
-    app = web.Application(
-        client_max_size=LARGEST_BODY,
-        middlewares=[guarded(metrics, envelope), failures_as(envelope)],
-    )
+    app = web.Application(client_max_size=LARGEST_BODY)
     app[SITE] = Site(
         metrics,
         ConnectionLimits(settings.limits.connections, settings.limits.connections_per_address, http.trusted_proxies),
         headers,
+        guarding(metrics, envelope, headers),
     )
     app.on_response_prepare.append(heading(headers))
     app.add_routes(dashboard.routes())

@@ -32,8 +32,8 @@ class Interest:
 class Backlog:
     """What is owed to a connection that does not keep up.
 
-    `outbox` is on its way. After it comes what is `owed`, in the order of the journal: of each mailbox's badge the newest
-    alone, by mailbox, and anything else by position; or, where that became too much (`missed`), a new beginning.
+    `outbox` is on its way. After it comes what is `owed`, in the order of the journal: of each mailbox's badge the
+    newest alone, by mailbox, and anything else by position; or, where that became too much (`missed`), a new beginning.
     """
 
     moved: float  # loop time at which its buffer last became smaller

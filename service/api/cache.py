@@ -30,8 +30,8 @@ class Bodies:
         return body
 
     def _keep(self, key: Hashable, body: bytes, began: int) -> None:
-        """Keep it unless something may have changed since it was begun: then nobody knows which state it shows."""
-        if self._position() != began or self._at != began or len(body) > LARGEST:
+        """Keep it as of the position at which it was begun; not where others have seen a later one meanwhile."""
+        if self._at != began or len(body) > LARGEST:
             return
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()

@@ -6,18 +6,18 @@
 What the contract leaves open: `subscribe` without `mailboxes` means the boxes that the connection was opened with, and
 those it names may be any the token may see. `subscribed` tells `mailboxes` (null: all), `events`, and as in `hello` the
 `seq` and `unread` that hold from now on. `/events` has records of every kind; without `since` it has none, but tells
-where to begin; for a position that is no longer kept, or not reached yet, its events are a `reset` and a `hello`. `limit`
-is 1 to 1000, by default 100.
+where to begin; for a position that is no longer kept, or not reached yet, its events are a `reset` and a `hello`.
+`limit` is 1 to 1000, by default 100.
 """
 
 import asyncio
-import contextlib
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from aiohttp import WSMessage, WSMsgType, hdrs, web
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
 from service.api import frames
@@ -25,11 +25,13 @@ from service.api.audience import Connection, Interest
 from service.api.auth import bearer
 from service.api.edge import Edges
 from service.api.gate import Gate
-from service.api.hub import Hub
+from service.api.hub import CLOSE_S, Hub
 from service.api.replay import Page, Replay
 from service.api.wire import RefusedError, json_response, sentence
-from service.errors import InvalidInputError, NotFoundError
+from service.errors import InvalidInputError, NotFoundError, UnavailableError
 from service.model import Mailbox, Principal, Scope
+
+log = logging.getLogger(__name__)
 
 SUBPROTOCOL = "voicemaild.v1"
 TOKEN_PREFIX = "bearer."  # noqa: S105 -- what stands before one
@@ -85,17 +87,26 @@ class Events:
         if self.hub.closing:
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "The service stops.", {"Retry-After": "5"})
         ws = web.WebSocketResponse(
-            protocols=(SUBPROTOCOL,), heartbeat=HEARTBEAT_S, compress=False, max_msg_size=MOST_BYTES, timeout=1.0
+            protocols=(SUBPROTOCOL,), heartbeat=HEARTBEAT_S, compress=False, max_msg_size=MOST_BYTES, timeout=CLOSE_S
         )
         if not ws.can_prepare(request):
             raise RefusedError(HTTPStatus.UPGRADE_REQUIRED, "This is a websocket.", {"Upgrade": "websocket"})
-        with contextlib.suppress(ConnectionError):  # it went away: that ends it, whatever we were about to send
-            writer = await ws.prepare(request)
-            if request.transport is not None:
-                connection = Connection(ws, request.transport, token, principal, interest, interest)
-                with self.hub.holding(connection):
-                    await self._greet(connection, writer, since)
-                    await self._listen(connection)
+        writer = await ws.prepare(request)
+        ws.headers.clear()  # they were sent; a connection may stand for days, and there may be thousands
+        if request.transport is None:
+            return ws
+        connection = Connection(ws, request.transport, token, principal, interest, interest)
+        self.hub.enter(connection)
+        try:
+            await self._greet(connection, writer, since)
+            await self._listen(connection)
+        except ConnectionError:
+            log.debug("websocket ended while something was sent token=%s", principal.name)
+        except UnavailableError as error:
+            log.info("websocket closed, what it asked for cannot be read error=%r token=%s", str(error), principal.name)
+            await ws.close(code=WSCloseCode.TRY_AGAIN_LATER, drain=False)
+        finally:
+            self.hub.leave(connection)
         return ws
 
     # -- before the upgrade

@@ -12,6 +12,8 @@ from service.model import Principal, Scope
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="voicemaild"'}
 
+_INCLUDED = {scope: frozenset(other for other in Scope if scope.includes(other)) for scope in Scope}
+
 PrincipalHandler = Callable[[web.Request, Principal], Awaitable[web.StreamResponse]]
 
 
@@ -47,7 +49,7 @@ class Gate:
             raise RefusedError(
                 HTTPStatus.TOO_MANY_REQUESTS, "Too many requests with this token.", {"Retry-After": str(wait)}
             )
-        if not principal.scope.includes(scope):
+        if scope not in _INCLUDED[principal.scope]:
             raise RefusedError(
                 HTTPStatus.FORBIDDEN,
                 f"This needs a token of scope {scope.value}, and this one has {principal.scope.value}.",

@@ -5,40 +5,82 @@ line with a whole URL in it, a missing or odd `Host`, and a websocket request wi
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
+import orjson
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
+from multidict import CIMultiDict
 
 from service.api.edge import HOST
-from service.api.wire import Envelope, Failure, json_response
+from service.api.wire import JSON, Envelope, Failure, failures_as
 from service.metrics import Metrics
+
+if TYPE_CHECKING:
+    from prometheus_client import Counter
 
 SIMPLE_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 UNMATCHED = "unmatched"
 
 
-def guarded(metrics: Metrics, envelope: Envelope) -> Middleware:
-    """The outermost middleware: refuses what no handler should see, and counts every answer by route and code."""
+Wrap = Callable[[Handler], Handler]
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        status: int = HTTPStatus.INTERNAL_SERVER_ERROR
-        try:
-            failure = refusal(request)
-            if failure is None:
-                response = await handler(request)
-            else:
-                response = json_response(envelope(failure), failure.status, failure.headers)
-                response.force_close()
-            status = response.status
-        finally:
-            resource = request.match_info.route.resource
-            route = UNMATCHED if resource is None else resource.canonical
-            metrics.http_requests.labels(route, status).inc()
+
+class Unrouted(web.Response):
+    """An answer given before a route was looked for: aiohttp sends no signal for it that could take `Server` off."""
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.popall(hdrs.SERVER, None)
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any], status: int, headers: Mapping[str, str]) -> "Unrouted":
+        """The answer as JSON; the connection ends with it."""
+        kept = {hdrs.CACHE_CONTROL: "no-store", **headers}
+        response = cls(body=orjson.dumps(content), status=status, content_type=JSON, headers=kept)
+        response.force_close()
         return response
 
-    return middleware
+
+def guarding(metrics: Metrics, envelope: Envelope, headers: Mapping[str, str]) -> Wrap:
+    """Gives what wraps an application: it refuses, shapes failures that nobody shaped, counts by route and code.
+
+    It is no middleware of aiohttp's: with the first of these aiohttp takes a longer way through every request, which
+    costs a quarter of its speed.
+    """
+    shaped = failures_as(envelope)
+    counters: dict[tuple[web.AbstractResource | None, int], Counter] = {}  # bounded by routes and status codes
+
+    def count(resource: web.AbstractResource | None, status: int) -> None:
+        key = (resource, status)
+        counter = counters.get(key)
+        if counter is None:
+            counter = counters[key] = metrics.http_requests.labels(_route(resource), status)
+        counter.inc()
+
+    def wrap(handler: Handler) -> Handler:
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            failure = refusal(request)
+            if failure is not None:
+                count(None, failure.status)
+                return Unrouted.of(envelope(failure), failure.status, {**headers, **failure.headers})
+            status: int = HTTPStatus.INTERNAL_SERVER_ERROR
+            try:
+                response = await shaped(request, handler)
+                status = response.status
+            finally:
+                count(request.match_info.route.resource, status)
+            return response
+
+        return guarded
+
+    return wrap
+
+
+def _route(resource: web.AbstractResource | None) -> str:
+    return UNMATCHED if resource is None else resource.canonical
 
 
 def refusal(request: web.Request) -> Failure | None:
@@ -50,11 +92,16 @@ def refusal(request: web.Request) -> Failure | None:
         return Failure(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "HTTP/1.1 is needed (in nginx: proxy_http_version 1.1).")
     if not request.raw_path.startswith("/"):
         return Failure(HTTPStatus.BAD_REQUEST, "The request line holds more than a path.")
-    if HOST.match(request.headers.get(hdrs.HOST, "" if request.version == HttpVersion11 else "localhost")) is None:
+    if not _may_be_host(request.headers.get(hdrs.HOST, "" if request.version == HttpVersion11 else "localhost")):
         return Failure(HTTPStatus.BAD_REQUEST, "The Host header is missing or odd.")
     if hdrs.UPGRADE in request.headers and _has_body(request):
         return Failure(HTTPStatus.BAD_REQUEST, "A request that asks for an upgrade has no body.")
     return None
+
+
+@lru_cache(maxsize=1024)
+def _may_be_host(host: str) -> bool:
+    return HOST.match(host) is not None
 
 
 def _is_simple(request: web.Request) -> bool:
@@ -81,10 +128,12 @@ def security_headers(public_url: str) -> dict[str, str]:
 
 def heading(headers: Mapping[str, str]) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     """The signal handler that puts these headers on every answer, and keeps it from caches unless it says otherwise."""
+    ours = CIMultiDict(headers)
 
     async def on_prepare(_request: web.Request, response: web.StreamResponse) -> None:
-        response.headers.update(headers)
-        response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
-        response.headers.popall(hdrs.SERVER, None)  # it would tell the versions of Python and aiohttp
+        own = response.headers
+        own.extend(ours)
+        own.setdefault(hdrs.CACHE_CONTROL, "no-store")
+        del own[hdrs.SERVER]  # it would tell the versions of Python and aiohttp
 
     return on_prepare

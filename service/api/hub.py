@@ -1,8 +1,8 @@
 """Everybody on the websocket: what changed goes to all who may see it, and nobody waits for one who does not read.
 
 Connections that hear the same stand in one group: a record is put into words and bytes once a group, and written
-straight to each member's transport. There is no queue and no task a connection. One whose write buffer fills up is set aside: of
-badges it is owed the newest, of anything else so much; and if more comes before it reads again, a new beginning.
+straight to each member's transport. There is no queue and no task a connection. One whose write buffer fills up is set
+aside: it is owed the newest of each badge and so much else, or, if more comes before it reads again, a new beginning.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import contextlib
 import logging
 import socket
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from aiohttp import WSCloseCode
 
@@ -71,20 +71,19 @@ class Hub:
         self._last_hello: tuple[int, Interest | None, list[bytes]] = (-1, None, [])
         feed.subscribe(self._publish)
 
-    @contextlib.contextmanager
-    def holding(self, connection: Connection) -> Iterator[None]:
-        """Know the connection while the block runs. It gets nothing before `greet` or `go_live`."""
+    def enter(self, connection: Connection) -> None:
+        """Know the connection, until it leaves. It gets nothing before `greet` or `go_live`."""
         connection.transport.set_write_buffer_limits(high=self._limit)
         connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         self._connections.add(connection)
         self._recount()
-        try:
-            yield
-        finally:
-            self._audience.leave(connection)
-            self._connections.discard(connection)
-            self._recount()
-            _abort_soon(connection)
+
+    def leave(self, connection: Connection) -> None:
+        """Know nothing of the connection any more; whatever it has not sent by then is given a second."""
+        self._audience.leave(connection)
+        self._connections.discard(connection)
+        self._recount()
+        _abort_soon(connection)
 
     def greet(self, connection: Connection, *, reset: bool = False) -> None:
         """Send hello, after a reset where positions are lost; from then on the connection hears of what changes."""
@@ -155,8 +154,6 @@ class Hub:
                 while any(one.transport.get_write_buffer_size() for one in connections):  # noqa: ASYNC110 -- see below
                     # that a buffer is empty a transport tells its protocol alone, which is aiohttp's
                     await asyncio.sleep(TICK_S / 10)
-        for connection in connections:
-            connection.transport.abort()
 
     def _badges(self, interest: Interest) -> frames.Json:
         """As of now: of boxes that hold a message, and of the named ones in any case."""
@@ -165,7 +162,9 @@ class Hub:
         return frames.state(self._feed.total(boxes), named | self._feed.counts(boxes))
 
     def _group(self, connection: Connection) -> Group:
-        return self._audience.group(connection.interest, self._feed.total)
+        group = self._audience.group(connection.interest, self._feed.total)
+        connection.interest = group.interest  # one object for all, not one each
+        return group
 
     def _recount(self) -> None:
         number = len(self._connections)
@@ -276,7 +275,7 @@ class Hub:
         ]
 
     async def _close(self, connection: Connection, code: int, reason: str) -> None:
-        self._audience.leave(connection)  # nothing may follow a close frame
+        self._audience.leave(connection)  # a close frame is the last
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 await connection.ws.close(code=code, message=reason.encode(), drain=False)

@@ -8,20 +8,21 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any
+from typing import Any, cast
 
 import aiohttp.http_parser
-import orjson
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from service.api.edge import is_within
-from service.api.wire import JSON
+from service.api.guard import Unrouted, Wrap
 from service.errors import ConfigError
 from service.metrics import Metrics
+
+_AnyHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger(__name__)
 
@@ -60,22 +61,15 @@ DEADLINES = Deadlines()
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the server needs to know of the application it serves: its limits, and the headers of every answer."""
+    """What the server needs to know of its application: limits, the headers of every answer, and what wraps it all."""
 
     metrics: Metrics
     limits: ConnectionLimits = ConnectionLimits()
     headers: Mapping[str, str] = field(default_factory=dict)
+    wrap: Wrap = lambda handler: handler
 
 
 SITE = web.AppKey("SITE", Site)
-
-
-class _Nameless(web.Response):
-    """An answer without a Server header; the application's own have theirs taken off by its signal."""
-
-    async def _prepare_headers(self) -> None:
-        await super()._prepare_headers()
-        self.headers.popall(hdrs.SERVER, None)
 
 
 class GuardedHandler(web.RequestHandler):
@@ -166,11 +160,8 @@ class GuardedHandler(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer is under way already")
         text = {400: "This is no valid HTTP request.", 504: "This took too long."}.get(status, "An internal error.")
-        body = orjson.dumps({"status": "error", "code": status, "result": [], "message": text})
-        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"} | dict(self._guard.site.headers)
-        response = _Nameless(body=body, status=status, content_type=JSON, headers=headers)
-        response.force_close()
-        return response
+        content = {"status": "error", "code": status, "result": [], "message": text}
+        return Unrouted.of(content, status, self._guard.site.headers)
 
 
 class GuardedServer(web.Server):
@@ -178,7 +169,7 @@ class GuardedServer(web.Server):
 
     def __init__(self, server: web.Server, site: Site, deadlines: Deadlines) -> None:
         super().__init__(
-            server.request_handler,
+            cast("_AnyHandler", site.wrap(server.request_handler)),
             request_factory=server.request_factory,
             access_log=None,
             auto_decompress=False,

@@ -24,6 +24,9 @@ SETTLING_S = 1.0
 """So long a `.txt` may lack its msg_id, or be half written, before it is taken as it is."""
 LARGEST_HASHED = 16 * 1024 * 1024
 
+FRESH_S = 1.0
+"""A directory that changed so lately may change again without another time to show for it (a tick is some 4 ms)."""
+
 Listing = dict[str, int]
 
 
@@ -32,13 +35,15 @@ class MailboxScan:
     """What one look at a mailbox gave.
 
     `settled`: nothing moved meanwhile, so what was not found is not there. `pending`: a message is still being written;
-    look again soon, and take nothing for gone until then.
+    look again soon, and take nothing for gone until then. `looked` is for `Scanner.unchanged`, "" where that would not
+    be safe to rely on.
     """
 
     mailbox: Mailbox
     found: Sequence[Found] = ()
     settled: bool = True
     pending: bool = False
+    looked: str = ""
 
 
 class _Moved(Exception):  # noqa: N818 -- a signal within this module
@@ -103,7 +108,9 @@ class Scanner:
             raise unreadable(self.root / mailbox.context / mailbox.extension, error) from error
 
     def _scan(self, mailbox: Mailbox, box: int, known: Sequence[Known], stack: contextlib.ExitStack) -> MailboxScan:
+        looked_at = [("", os.fstat(box))]
         folders = {folder: stack.enter_context(directory(folder.value, box)) for folder in _folders(box)}
+        looked_at += [(folder.value, os.fstat(fd)) for folder, fd in folders.items()]
         before = {folder: _listing(fd) for folder, fd in folders.items()}
         if any(_locked(fd, before[folder]) for folder, fd in folders.items()):
             raise _Moved
@@ -113,7 +120,25 @@ class Scanner:
         after = {folder: _listing(fd) for folder, fd in folders.items()}
         if before != after or set(folders) != set(_folders(box)):
             raise _Moved
-        return MailboxScan(mailbox, reader.found, pending=reader.pending)
+        safe = not reader.pending and not reader.nameless and all(_rests(status) for _name, status in looked_at)
+        looked = " ".join(_seen(name, status) for name, status in looked_at) if safe else ""
+        return MailboxScan(mailbox, reader.found, pending=reader.pending, looked=looked)
+
+    def unchanged(self, looked: Mapping[Mailbox, str]) -> list[Mailbox]:
+        """Those mailboxes whose directories are as they were when they were `looked` at.
+
+        Every message that comes, moves or goes changes one of them. A `.txt` that is written in place does not:
+        where that may happen there is no `looked`.
+        """
+        return [mailbox for mailbox, then in looked.items() if then and self._now(mailbox, then) == then]
+
+    def _now(self, mailbox: Mailbox, then: str) -> str:
+        path = f"{self.root}/{mailbox.context}/{mailbox.extension}"
+        names = [part.partition("=")[0] for part in then.split(" ")]
+        try:
+            return " ".join(_seen(name, os.stat(f"{path}/{name}", follow_symlinks=False)) for name in names)
+        except OSError:
+            return ""
 
     def best_first(self, files: Mapping[str, int]) -> list[str]:
         """The suffixes of a message's audio files, the best to serve first."""
@@ -134,10 +159,10 @@ class _Reader:
     def __init__(self, scanner: Scanner, mailbox: Mailbox, known: Sequence[Known]) -> None:
         self.found: list[Found] = []
         self.pending = False
+        self.nameless = any(not row.given for row in known)
         self._scanner = scanner
         self._mailbox = mailbox
         self._by_stamp = {row.stamp: row for row in known}
-        self._fingerprints = any(not row.given for row in known)
         self._now = time.time()
 
     def read(self, folder: Folder, fd: int, names: Listing) -> None:
@@ -177,7 +202,8 @@ class _Reader:
         if not envelope.msg_id and abs(self._now - status.st_mtime) < SETTLING_S:
             self.pending = True  # Asterisk may be about to write one in
             return None
-        audio, digest = self._audio(fd, msgnum, suffixes, hashed=self._fingerprints or not envelope.msg_id)
+        audio, digest = self._audio(fd, msgnum, suffixes, hashed=self.nameless or not envelope.msg_id)
+        self.nameless = self.nameless or not envelope.msg_id
         fingerprint = _fingerprint(envelope, digest) if digest is not None else ""
         stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
         msg_id = envelope.msg_id or fingerprint
@@ -225,6 +251,15 @@ def _folders(box: int) -> list[Folder]:
     with os.scandir(box) as entries:
         present = {entry.name for entry in entries}
     return [folder for folder in Folder if folder.value in present]
+
+
+def _seen(name: str, status: os.stat_result) -> str:
+    """One directory of a mailbox in `looked`; its name is that of a folder, or "" for the mailbox itself."""
+    return f"{name}={status.st_ino}:{status.st_mtime_ns}"
+
+
+def _rests(status: os.stat_result) -> bool:
+    return time.time() - status.st_mtime > FRESH_S
 
 
 def _listing(fd: int) -> Listing:

@@ -66,9 +66,15 @@ def _only(view: View) -> tuple[str, tuple[bytes, ...]]:
 
 
 def prune(tx: Transaction, before_ms: int, limit: int = 1000) -> int:
-    """Drop at most `limit` of the oldest records, as far as they are older than `before_ms`; gives how many went."""
+    """Drop at most `limit` of the oldest records, up to the first that is not older than `before_ms`.
+
+    Gives how many went. There is never a hole, also where the clock was set back; a record of the future is old.
+    """
     cursor = tx.conn.execute(
-        "DELETE FROM journal WHERE seq IN (SELECT seq FROM journal ORDER BY seq LIMIT ?) AND time_ms < ?",
-        (limit, before_ms),
+        "DELETE FROM journal WHERE seq IN ("
+        "WITH oldest AS (SELECT seq, time_ms FROM journal ORDER BY seq LIMIT ?)"
+        " SELECT seq FROM oldest WHERE seq <"
+        " coalesce((SELECT min(seq) FROM oldest WHERE time_ms BETWEEN ? AND ?), 9223372036854775807))",
+        (limit, before_ms, tx.now_ms),
     )
     return cursor.rowcount

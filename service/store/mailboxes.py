@@ -55,6 +55,17 @@ def list_all(conn: sqlite3.Connection) -> list[Box]:
     return [Box(Mailbox(row[0], row[1]), row[2], row[3], row[4], Counts(*row[5:])) for row in rows]
 
 
+def looked(conn: sqlite3.Connection) -> dict[Mailbox, str]:
+    """What the directories of each known mailbox were when it last agreed with the spool; "" where that is not known."""
+    rows = conn.execute("SELECT context, extension, looked FROM mailbox")
+    return {Mailbox(context, extension): then for context, extension, then in rows}
+
+
+def set_looked(tx: Transaction, mailbox: Mailbox, generation: int, then: str) -> None:
+    """Note the directories of a mailbox that was found to agree, unless it was changed since that generation."""
+    tx.conn.execute("UPDATE mailbox SET looked = ? WHERE name = ? AND generation = ?", (then, str(mailbox), generation))
+
+
 def set_fields(tx: Transaction, mailbox: Mailbox, *, phone: str | None = None, customer: str | None = None) -> Box:
     """Set the phone number (E.164, or "") or the customer of a box; None leaves a field as it is.
 

@@ -35,15 +35,17 @@ def apply(
     generation: int,
     change: Difference,
     outside: Outside,
+    looked: str = "",
 ) -> bool:
     """Make the store agree with a scan: messages, records and badge together. False where the scan is out of date.
 
     It is when somebody else changed the mailbox's messages after `known` gave this generation: then look again.
-    `outside` gives a caller's number where that is no extension of this PBX, else None.
+    `outside` gives a caller's number where that is no extension of this PBX, else None. `looked` is kept with it.
     """
     mailbox_id = mailboxes.ensure(tx, mailbox)
     cursor = tx.conn.execute(
-        "UPDATE mailbox SET generation = generation + 1 WHERE id = ? AND generation = ?", (mailbox_id, generation)
+        "UPDATE mailbox SET generation = generation + 1, looked = ? WHERE id = ? AND generation = ?",
+        (looked, mailbox_id, generation),
     )
     if cursor.rowcount == 0:
         return False

@@ -18,6 +18,7 @@ MIGRATIONS = (
         phone TEXT NOT NULL DEFAULT '',               -- E.164
         customer TEXT NOT NULL DEFAULT '',
         generation INTEGER NOT NULL DEFAULT 0,        -- one more with every change reconcile made
+        looked TEXT NOT NULL DEFAULT '',              -- the spool's directories when they last agreed with us
         new INTEGER NOT NULL DEFAULT 0,               -- the badge, kept: INBOX and Urgent together
         old INTEGER NOT NULL DEFAULT 0,
         saved INTEGER NOT NULL DEFAULT 0,

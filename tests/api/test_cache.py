@@ -38,6 +38,18 @@ async def test_an_answer_during_which_something_changed_is_not_kept() -> None:
     assert await journal.bodies.get("a", journal.render()) == b"1"
 
 
+async def test_an_answer_that_comes_after_a_newer_one_was_asked_for_is_not_kept() -> None:
+    journal = Journal()
+
+    async def overtaken() -> bytes:
+        journal.seq += 1
+        await journal.bodies.get("b", journal.render())
+        return b"of before"
+
+    assert await journal.bodies.get("a", overtaken) == b"of before"
+    assert await journal.bodies.get("a", journal.render()) == b"1"
+
+
 async def test_keys_do_not_mix() -> None:
     journal = Journal()
     await journal.bodies.get((frozenset({"100"}), "/"), journal.render())

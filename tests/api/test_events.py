@@ -230,9 +230,11 @@ async def test_a_query_that_can_never_work_is_refused(tmp_path: Path, query: str
 
 
 async def test_an_ordinary_request_is_told_that_this_is_a_websocket(tmp_path: Path) -> None:
-    async with world(tmp_path / "db") as w:
-        async with w.http.get(f"{w.url}/ws", headers={"Authorization": "Bearer all"}) as answer:
-            assert (answer.status, answer.headers["Upgrade"]) == (426, "websocket")
+    async with (
+        world(tmp_path / "db") as w,
+        w.http.get(f"{w.url}/ws", headers={"Authorization": "Bearer all"}) as answer,
+    ):
+        assert (answer.status, answer.headers["Upgrade"]) == (426, "websocket")
 
 
 # -- going on where one was
@@ -276,6 +278,16 @@ async def test_a_position_that_is_not_kept_or_not_reached_is_told_by_a_reset(tmp
             assert (hello["type"], hello["seq"]) == ("hello", 5)
             await w.badge("100", Counts(9))
             assert (await receive(ws))["seq"] == 6
+
+
+async def test_who_wants_what_cannot_be_read_now_is_told_to_come_again(tmp_path: Path) -> None:
+    async with world(tmp_path / "db", kept=1) as w:
+        for new in range(1, 4):
+            await w.badge("100", Counts(new))
+        await w.store.write(lambda tx: tx.conn.execute("ALTER TABLE journal RENAME TO elsewhere"))
+        async with w.ws(query="?since=0") as ws:
+            end = await ws.receive(timeout=20)
+            assert (end.type, ws.close_code) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.TRY_AGAIN_LATER)
 
 
 async def test_clients_that_join_while_much_happens_miss_nothing_and_get_nothing_twice(tmp_path: Path) -> None:

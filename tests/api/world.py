@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 from aiohttp import web
@@ -106,6 +106,10 @@ class World:
     def connections(self) -> int:
         return int(self.metrics.registry.get_sample_value("voicemaild_ws_connections") or 0)
 
+    def open_sockets(self) -> int:
+        assert self.runner.server is not None
+        return len(self.runner.server.connections)
+
     def cut(self) -> int:
         return int(self.metrics.registry.get_sample_value("voicemaild_ws_cut_total") or 0)
 
@@ -192,7 +196,7 @@ class RawClient:
         self._texts: deque[Frame] = deque()
         self.upgraded = False
 
-    def __enter__(self) -> "RawClient":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -203,6 +207,14 @@ class RawClient:
         payload = text.encode()
         assert len(payload) < 126
         self._socket.sendall(bytes((0x81, 0x80 | len(payload), 0, 0, 0, 0)) + payload)
+
+    def say_good_bye(self) -> None:
+        """Send an empty close frame."""
+        self._socket.sendall(bytes((0x88, 0x80, 0, 0, 0, 0)))
+
+    def send_head(self, size: int) -> None:
+        """Announce a text frame of so many bytes, without them."""
+        self._socket.sendall(bytes((0x81, 0xFE)) + size.to_bytes(2, "big") + bytes(4))
 
     async def read(self) -> list[tuple[int, bytes]]:
         """Take what there is, waiting for at least something: opcode and payload of each whole frame.

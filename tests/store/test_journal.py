@@ -1,0 +1,137 @@
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.model import Box, Counts, Mailbox, View
+from service.store import journal, mailboxes
+from service.store.transaction import Transaction
+from tests.store.shelf import BOX, NEXT, NOW_MS, OTHER, found, live, put, replayed, told, transaction
+
+BOXES = (BOX, NEXT, OTHER)
+
+
+def badge(tx: Transaction, mailbox: Mailbox, new: int) -> None:
+    """A mailbox's badge becomes so many, with its record."""
+    mailbox_id = mailboxes.ensure(tx, mailbox)
+    before = tx.conn.execute("SELECT new FROM mailbox WHERE id = ?", (mailbox_id,)).fetchone()[0]
+    tx.conn.execute("UPDATE mailbox SET new = ? WHERE id = ?", (new, mailbox_id))
+    journal.append(tx, "unread", mailbox, Counts(new=new), new - before)
+
+
+def test_before_the_first_record_the_journal_begins_at_1_and_ends_at_0(tx: Transaction) -> None:
+    assert journal.bounds(tx.conn) == (1, 0)
+
+
+def test_a_record_is_journalled_as_it_is_published(tx: Transaction) -> None:
+    put(tx, BOX, found(1))
+    badge(tx, NEXT, 2)
+    journal.append(tx, "mailbox.updated", BOX, Box(BOX, "uuid", "+998901234567"))
+    records = told(tx)
+    assert replayed(tx.conn) == records
+    assert [(record.seq, record.time_ms, record.pbx) for record in records] == [
+        (seq, NOW_MS, "pbx1") for seq in (1, 2, 3, 4)
+    ]
+    assert records[0].state == live(tx.conn)[0]
+    assert journal.bounds(tx.conn) == (1, 4)
+
+
+def test_pruning_drops_the_oldest_and_only_what_is_old_enough(tx: Transaction) -> None:
+    for age in (50, 40, 30, 20, 10):
+        tx.now_ms = NOW_MS - age
+        badge(tx, BOX, age)
+    assert journal.prune(tx, NOW_MS - 30, limit=1) == 1
+    assert journal.bounds(tx.conn) == (2, 5)
+    assert journal.prune(tx, NOW_MS - 30, limit=100) == 1
+    assert journal.prune(tx, NOW_MS - 30, limit=100) == 0
+    assert [record.seq for record in replayed(tx.conn)] == [3, 4, 5]
+
+
+def test_a_position_is_never_given_twice_even_when_all_records_are_gone(tx: Transaction) -> None:
+    badge(tx, BOX, 1)
+    badge(tx, BOX, 2)
+    assert journal.prune(tx, NOW_MS + 1) == 2
+    assert journal.bounds(tx.conn) == (3, 2)
+    badge(tx, BOX, 3)
+    assert journal.bounds(tx.conn) == (3, 3)
+
+
+def test_pruning_leaves_no_hole_where_the_clock_was_set_back(tx: Transaction) -> None:
+    """A reader at the first of these would miss the others without being told."""
+    for time_ms in (NOW_MS - 100, NOW_MS - 1000, NOW_MS - 900):
+        tx.now_ms = time_ms
+        badge(tx, BOX, 1)
+    tx.now_ms = NOW_MS
+    assert journal.prune(tx, NOW_MS - 500) == 0
+    assert journal.bounds(tx.conn) == (1, 3)
+
+
+def test_a_record_from_the_future_does_not_keep_the_journal_for_ever(tx: Transaction) -> None:
+    for time_ms in (NOW_MS + 10**9, NOW_MS - 1000, NOW_MS):
+        tx.now_ms = time_ms
+        badge(tx, BOX, 1)
+    assert journal.prune(tx, NOW_MS - 500) == 2
+    assert journal.bounds(tx.conn) == (3, 3)
+
+
+def test_replay_gives_what_came_after_a_position_in_order_and_no_more_than_asked_for(tx: Transaction) -> None:
+    for new in range(1, 6):
+        badge(tx, BOX, new)
+    assert [record.seq for record, _ in journal.replay(tx.conn, None, 2, 2)] == [3, 4]
+    assert journal.replay(tx.conn, None, 5, 10) == []
+
+
+def test_beside_each_record_stands_the_total_as_it_was_then(tx: Transaction) -> None:
+    badge(tx, BOX, 3)
+    badge(tx, OTHER, 5)
+    badge(tx, BOX, 1)
+    assert [total for _, total in journal.replay(tx.conn, None, 0, 10)] == [3, 8, 6]
+    assert [total for _, total in journal.replay(tx.conn, None, 0, 2)] == [3, 8]
+    assert [total for _, total in journal.replay(tx.conn, frozenset({BOX}), 0, 10)] == [3, 1]
+
+
+@pytest.mark.parametrize("view", [frozenset(), frozenset({Mailbox("default", "1")})])
+def test_who_may_see_none_of_it_is_told_nothing(tx: Transaction, view: View) -> None:
+    badge(tx, Mailbox("default", "100"), 1)
+    assert journal.replay(tx.conn, view, 0, 10) == []
+
+
+@dataclass(frozen=True)
+class Step:
+    box: int
+    new: int
+
+
+STEPS = st.lists(st.builds(Step, st.integers(0, 2), st.integers(0, 9)), max_size=25)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(STEPS, st.none() | st.sets(st.integers(0, 2)), st.integers(0, 26), st.integers(1, 30))
+def test_replay_agrees_with_a_list_that_was_kept_beside_it(
+    steps: list[Step], seen: set[int] | None, since: int, limit: int
+) -> None:
+    view = None if seen is None else frozenset(BOXES[number] for number in seen)
+    now: dict[Mailbox, int] = {}
+    expected = []
+    with TemporaryDirectory() as folder, transaction(Path(folder) / "voicemaild.db") as tx:
+        for step in steps:
+            box = BOXES[step.box]
+            badge(tx, box, step.new)
+            now[box] = step.new
+            if view is None or box in view:
+                total = sum(new for other, new in now.items() if view is None or other in view)
+                expected.append((tx.records[-1], total))
+        assert journal.replay(tx.conn, view, since, limit) == [
+            (record, total) for record, total in expected if record.seq > since
+        ][:limit]
+
+
+def test_a_record_keeps_the_state_of_its_time(tx: Transaction) -> None:
+    (message,) = put(tx, BOX, found(1))
+    put(tx, BOX, replace(found(1, name="Bob"), known=None))
+    states = [record.state for record in replayed(tx.conn) if record.type.startswith("message")]
+    assert states[0] == message
+    assert states[1] != message
