@@ -48,7 +48,7 @@ lock: $(VENV)/.dev ## renew both lock files from pyproject.toml, to the newest v
 	$(COMPILE) --upgrade --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean: ## remove everything that can be made again
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 	find $(wildcard $(CODE)) -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # A virtual environment without pip is what `python3 -m venv` leaves where Debian's python3-venv is missing.

@@ -24,7 +24,7 @@ from service.store.reconcile import Outside
 log = logging.getLogger(__name__)
 
 LOOKERS = 2
-CHUNK = 64
+CHUNK = 128
 MOST_DIRTY = 20_000
 FIRST_RETRY_S = 0.005
 LAST_RETRY_S = 1.0
@@ -167,28 +167,13 @@ class Ingest:
         return len(unchanged) + len(todo), again
 
     async def _look_at_all(self, todo: Sequence[Mailbox], done: int, progress: Progress) -> list[Mailbox]:
-        """Two chunks at a time: while one is being written, the next is read. Gives those to look at again."""
-        waiting = iter([todo[start : start + CHUNK] for start in range(0, len(todo), CHUNK)])
+        """Look at all of them, a chunk at a time; gives those to look at again."""
         again, total = list[Mailbox](), done + len(todo)
         progress(done, total)
-
-        async def work() -> UnavailableError | None:
-            nonlocal done
-            for chunk in waiting:
-                try:
-                    again.extend(await self._look_at_chunk(chunk))
-                except UnavailableError as error:
-                    return error
-                done += len(chunk)
-                progress(done, total)
-            return None
-
-        async with asyncio.TaskGroup() as group:
-            workers = [group.create_task(work(), name=f"ingest-chunks-{number}") for number in range(LOOKERS)]
-        for worker in workers:
-            error = worker.result()
-            if error is not None:
-                raise error
+        for start in range(0, len(todo), CHUNK):  # one by one: threads of one interpreter would hinder each other
+            chunk = todo[start : start + CHUNK]
+            again += await self._look_at_chunk(chunk)
+            progress(done + start + len(chunk), total)
         return again
 
     async def reconcile(self, mailbox: Mailbox) -> None:

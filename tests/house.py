@@ -154,15 +154,21 @@ class Process:
         self.settings = settings
         self._config = state / "voicemaild.toml"
         self._config.write_text(_toml(settings))
+        self._log = state / "voicemaild.log"
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         environ = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(Path(__file__).parents[1])}
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "service", "--config", str(self._config), "run"),
-            env=environ,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        with self._log.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "service", "--config", str(self._config), "run"), env=environ, stderr=log
+            )
+
+    async def until_logged(self, words: str) -> None:
+        """Until its log says so."""
+        async with asyncio.timeout(PATIENCE_S):
+            while words not in self._log.read_text(errors="replace"):
+                await asyncio.sleep(0.01)
 
     async def kill(self, number: signal.Signals = signal.SIGKILL) -> tuple[int, str]:
         """End it; gives its exit status and what it logged."""
@@ -170,11 +176,9 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
         async with asyncio.timeout(PATIENCE_S):
-            _out, err = await self._process.communicate()
-        code = self._process.returncode
+            code = await self._process.wait()
         self._process = None
-        assert code is not None
-        return code, err.decode(errors="replace")
+        return code, self._log.read_text(errors="replace")
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None

@@ -284,7 +284,7 @@ async def test_sighup_takes_over_a_new_configuration_and_refuses_a_wrong_one(tmp
         good = config.read_text()
         config.write_text(good.replace("port = ", "prot = "))
         process.signal(signal.SIGHUP)
-        config.write_text(good)
+        await process.until_logged("configuration not reloaded")
         assert await house.unread() == 0
         config.write_text(good.replace(f"port = {settings.http.port}", f"port = {port}"))
         process.signal(signal.SIGHUP)

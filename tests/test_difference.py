@@ -23,7 +23,9 @@ def lies(row: Known, folder: Folder | None = None, msgnum: int | None = None) ->
     )
 
 
-def read(msg_id: str, origtime: int = 0, folder: Folder = Folder.INBOX, msgnum: int = 0, fingerprint: str = "") -> Found:
+def read(
+    msg_id: str, origtime: int = 0, folder: Folder = Folder.INBOX, msgnum: int = 0, fingerprint: str = ""
+) -> Found:
     """A message whose files were read."""
     envelope = Envelope("" if msg_id.startswith("fp-") else msg_id, origtime, 1, "", "")
     return Found(folder, msgnum, (99, 1, 1), msg_id, None, envelope, None, fingerprint)
@@ -135,7 +137,7 @@ def test_a_difference_accounts_for_every_message_exactly_once(
     assert len(told) == len(set(told))
     assert set(told) <= there
     assert {row.msg_id for row in change.gone} == {row.msg_id for row in rows} - there
-    assert {one.msg_id for one in change.read if one.known is None} == {
-        one.msg_id for one in change.read
-    } - {row.msg_id for row in rows}
+    assert {one.msg_id for one in change.read if one.known is None} == {one.msg_id for one in change.read} - {
+        row.msg_id for row in rows
+    }
     assert not difference(rows, found, complete=False).gone

@@ -81,7 +81,7 @@ def test_a_mailbox_is_read_with_or_without_its_context(text: str, mailbox: Mailb
         "100\r\nAction: Originate",
         "100 ",
         "\x00",
-        "١٠٠",
+        "\u0661\u0660\u0660",
         "1" * 81,
         "100@" + "c" * 81,
     ],

@@ -50,7 +50,7 @@ def build(
     headers = security_headers(http.public_url)
     edges = Edges(settings.pbx.timezone, http.public_url, http.trusted_proxies, Signer(link_key))
     gate = Gate(tokens, Rates(settings.limits.requests_per_second))
-    message_voice = MessageVoice(store, pbx, gate, edges, Bodies(lambda: feed.seq))
+    message_voice = MessageVoice(store, pbx, gate, edges, Bodies(lambda: (feed.seq, store.commits)))
     audio = AudioFiles(store, settings.spool.path, look_again, gate, edges)
     events = Events(hub, Replay(feed, store), gate, edges, http.allowed_origins)
 

@@ -7,12 +7,12 @@ LARGEST = 64 * 1024
 
 
 class Bodies:
-    """The answers given since the last change of the store. `position` is where the journal stands.
+    """The answers given since the last change of the store. `position` is another after every change of it.
 
     At most `MOST_KEPT` answers of at most `LARGEST` bytes each are kept.
     """
 
-    def __init__(self, position: Callable[[], int]) -> None:
+    def __init__(self, position: Callable[[], object]) -> None:
         self._position = position
         self._at = position()
         self._kept: dict[Hashable, bytes] = {}
@@ -29,7 +29,7 @@ class Bodies:
             self._keep(key, body, began)
         return body
 
-    def _keep(self, key: Hashable, body: bytes, began: int) -> None:
+    def _keep(self, key: Hashable, body: bytes, began: object) -> None:
         """Keep it as of the position at which it was begun; not where others have seen a later one meanwhile."""
         if self._at != began or len(body) > LARGEST:
             return

@@ -23,6 +23,8 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 LARGEST_TXT = 64 * 1024
 _MOST_REMEMBERED = 1000
+_SINCE_1970 = 2**63
+"""Nanoseconds, 292 years: what SQLite's integers hold. A file system lets anybody set a later time."""
 
 
 class Refused(Exception):  # noqa: N818 -- not an error of ours: a verdict over a file
@@ -96,6 +98,8 @@ def _reason_to_refuse(status: os.stat_result, largest: int | None) -> str:
         return "hard_link"
     if largest is not None and status.st_size > largest:
         return "too_large"
+    if not -_SINCE_1970 <= status.st_mtime_ns < _SINCE_1970:
+        return "time"
     return ""
 
 

@@ -120,7 +120,8 @@ class Scanner:
         after = {folder: _listing(fd) for folder, fd in folders.items()}
         if before != after or set(folders) != set(_folders(box)):
             raise _Moved
-        safe = not reader.pending and not reader.nameless and all(_rests(status) for _name, status in looked_at)
+        doubtful = reader.pending or reader.nameless or reader.refused
+        safe = not doubtful and all(_rests(status) for _name, status in looked_at)
         looked = " ".join(_seen(name, status) for name, status in looked_at) if safe else ""
         return MailboxScan(mailbox, reader.found, pending=reader.pending, looked=looked)
 
@@ -136,7 +137,8 @@ class Scanner:
         path = f"{self.root}/{mailbox.context}/{mailbox.extension}"
         names = [part.partition("=")[0] for part in then.split(" ")]
         try:
-            return " ".join(_seen(name, os.stat(f"{path}/{name}", follow_symlinks=False)) for name in names)
+            there = [(name, os.stat(f"{path}/{name}", follow_symlinks=False)) for name in names]  # noqa: PTH116 -- 50,000 Paths take longer than the looks
+            return " ".join(_seen(name, status) for name, status in there)
         except OSError:
             return ""
 
@@ -160,6 +162,7 @@ class _Reader:
         self.found: list[Found] = []
         self.pending = False
         self.nameless = any(not row.given for row in known)
+        self.refused = False  # what was may be mended without another time of its directory: chmod, unlink elsewhere
         self._scanner = scanner
         self._mailbox = mailbox
         self._by_stamp = {row.stamp: row for row in known}
@@ -184,7 +187,7 @@ class _Reader:
         try:
             return self._read(folder, fd, msgnum, audio)
         except Refused as refused:
-            self._scanner.rejects.note(f"{self._mailbox}/{folder}/{name}", refused.reason)
+            self._refuse(f"{folder}/{name}", refused.reason)
             return None
         except FileNotFoundError:
             raise _Moved from None
@@ -214,7 +217,11 @@ class _Reader:
         if abs(self._now - mtime) < SETTLING_S:
             self.pending = True
         else:
-            self._scanner.rejects.note(f"{self._mailbox}/{where}", reason)
+            self._refuse(where, reason)
+
+    def _refuse(self, where: str, reason: str) -> None:
+        self.refused = True
+        self._scanner.rejects.note(f"{self._mailbox}/{where}", reason)
 
     def _audio(
         self, folder: int, msgnum: int, suffixes: Iterable[str], *, hashed: bool
@@ -225,13 +232,13 @@ class _Reader:
             try:
                 fd, _status = open_regular(name, folder)
             except Refused as refused:
-                self._scanner.rejects.note(f"{self._mailbox}/{name}", refused.reason)
+                self._refuse(name, refused.reason)
                 continue
             try:
                 audio = self._scanner.described(suffix, fd)
                 if audio is not None:
                     return audio, _digest(fd) if hashed else None
-                self._scanner.rejects.note(f"{self._mailbox}/{name}", "no_audio")
+                self._refuse(name, "no_audio")
             finally:
                 os.close(fd)
         return None, b"" if hashed else None

@@ -76,6 +76,7 @@ class Store:
     def __init__(self, path: Path, pbx: str, writer: _Connection, readers: Sequence[_Connection]) -> None:
         self.path = path
         self.pbx = pbx
+        self.commits = 0  # by this process; grows before whoever wrote hears of it
         self.failure: str = ""  # why the last commit failed; "" while the store can be written
         self._writer = writer
         self._readers = cycle(readers)
@@ -115,9 +116,12 @@ class Store:
         self._on_commit = callback
 
     async def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `fn` on one of the read connections. Raises UnavailableError where the database cannot be read now."""
+        """Run `fn` on one of the read connections; all it reads is of one moment.
+
+        Raises UnavailableError where the database cannot be read now.
+        """
         try:
-            return await next(self._readers).run(fn)
+            return await next(self._readers).run(lambda conn: _at_one_moment(conn, fn))
         except sqlite3.OperationalError as error:
             raise UnavailableError(f"the store cannot be read: {error}") from error
 
@@ -147,6 +151,7 @@ class Store:
             outcomes = [_Outcome(error=UnavailableError(f"the store cannot write: {error}")) for _ in batch]
         else:
             self._note_failure("")
+            self.commits += 1
         records = [record for outcome in outcomes for record in outcome.records]
         if records:
             self._on_commit(records)
@@ -167,6 +172,14 @@ class Store:
                 while not self._waiting.empty() and not writer.done():
                     await self.write(lambda _tx: None)
         writer.cancel()
+
+
+def _at_one_moment(conn: sqlite3.Connection, fn: Callable[[sqlite3.Connection], T]) -> T:
+    conn.execute("BEGIN")
+    try:
+        return fn(conn)
+    finally:
+        conn.execute("ROLLBACK")
 
 
 def _transact(conn: sqlite3.Connection, pbx: str, fns: Sequence[Callable[[Transaction], Any]]) -> list[_Outcome]:

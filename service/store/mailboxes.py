@@ -56,7 +56,7 @@ def list_all(conn: sqlite3.Connection) -> list[Box]:
 
 
 def looked(conn: sqlite3.Connection) -> dict[Mailbox, str]:
-    """What the directories of each known mailbox were when it last agreed with the spool; "" where that is not known."""
+    """What the directories of each mailbox were when it last agreed with the spool; "" where that is not known."""
     rows = conn.execute("SELECT context, extension, looked FROM mailbox")
     return {Mailbox(context, extension): then for context, extension, then in rows}
 
@@ -96,12 +96,8 @@ def counts(conn: sqlite3.Connection, view: View = None) -> dict[Mailbox, Counts]
 
 
 def snapshot(conn: sqlite3.Connection) -> tuple[int, dict[Mailbox, Counts]]:
-    """The last position, and the badges of all boxes that hold a message as they were at it."""
-    conn.execute("BEGIN")
-    try:
-        return journal.bounds(conn)[1], counts(conn)
-    finally:
-        conn.execute("ROLLBACK")
+    """The last position of the journal, and the badges of all boxes that hold a message; read within a transaction."""
+    return journal.bounds(conn)[1], counts(conn)
 
 
 def unread_count(conn: sqlite3.Connection, view: View) -> int:

@@ -174,14 +174,23 @@ def _message(pbx: str, row: Sequence[Any]) -> Message:
 
 
 def _audio(row: Sequence[Any]) -> Audio | None:
-    suffix, size, mtime_ns, inode, head, content_type, duration_ms, rate, channels, truncated, _, peak, rms, silence = (
-        row
-    )
+    suffix, size, mtime_ns, inode, head, content_type, duration_ms, rate, channels, truncated = row[:10]
+    measured, peak, rms, silence = row[10:]
     if suffix is None:
         return None
-    levels = None if silence is None else Levels(peak, rms, silence)
-    file = AudioFile(suffix, size, mtime_ns, inode, head)
+    levels = Levels(peak, rms, silence) if measured and silence is not None else None  # else of an older recording
+    file = AudioFile(suffix, size, mtime_ns, unsigned(inode), head)
     return Audio(file, content_type, duration_ms, rate, channels, bool(truncated), levels)
+
+
+def signed(inode: int) -> int:
+    """An inode number as SQLite can hold it: some file systems use all 64 bits."""
+    return inode if inode < 2**63 else inode - 2**64
+
+
+def unsigned(inode: int) -> int:
+    """The inode number that `signed` made this of."""
+    return inode if inode >= 0 else inode + 2**64
 
 
 def row(conn: sqlite3.Connection, where: str, *parameters: object) -> tuple[Message, bool] | None:

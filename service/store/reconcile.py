@@ -25,7 +25,16 @@ def known(conn: sqlite3.Connection, mailbox: Mailbox) -> tuple[int, list[Known]]
         (row[0],),
     )
     return int(row[1]), [
-        Known(line[0], line[1], bool(line[2]), Folder(line[3]), line[4], line[5:8], line[8]) for line in rows
+        Known(
+            id=line[0],
+            msg_id=line[1],
+            given=bool(line[2]),
+            folder=Folder(line[3]),
+            msgnum=line[4],
+            stamp=(messages.unsigned(line[5]), line[6], line[7]),
+            audio_inode=None if line[8] is None else messages.unsigned(line[8]),
+        )
+        for line in rows
     ]
 
 
@@ -35,6 +44,7 @@ def apply(
     generation: int,
     change: Difference,
     outside: Outside,
+    *,
     looked: str = "",
 ) -> bool:
     """Make the store agree with a scan: messages, records and badge together. False where the scan is out of date.
@@ -66,11 +76,10 @@ def _put(tx: Transaction, mailbox: Mailbox, mailbox_id: int, found: Found, outsi
     """
     if found.known is None and _insert(tx, mailbox, mailbox_id, found, outside):
         return
-    if found.known is not None:
-        row = messages.row(tx.conn, "message.id = ?", found.known.id)
-    else:
-        row = messages.row(tx.conn, "mailbox_id = ? AND msg_id = ?", mailbox_id, found.msg_id)
-    assert row is not None
+    row = _row_of(tx, mailbox, mailbox_id, found)
+    if row is None:  # its uuid is that of a message which has been given a msg_id since
+        _insert(tx, mailbox, mailbox_id, found, outside, again=f"/{tx.now_ms}")
+        return
     before, deleted = row
     after = _merged(before, found, outside)
     tx.conn.execute(_UPDATE, (*_values(after, found), after.id))
@@ -78,6 +87,20 @@ def _put(tx: Transaction, mailbox: Mailbox, mailbox_id: int, found: Found, outsi
         journal.append(tx, "message.new", mailbox, after)
     elif _visible(after) != _visible(before):
         journal.append(tx, "message.updated", mailbox, after)
+
+
+def _row_of(tx: Transaction, mailbox: Mailbox, mailbox_id: int, found: Found) -> tuple[Message, bool] | None:
+    """The row of a message, and whether it had left the spool; None where there is none.
+
+    A message that is given a msg_id which the mailbox has had before is that one again, and no longer the nameless one.
+    """
+    if found.known is None or found.known.msg_id != found.msg_id:
+        row = messages.row(tx.conn, "mailbox_id = ? AND msg_id = ?", mailbox_id, found.msg_id)
+        if row is not None and found.known is not None:
+            _depart(tx, mailbox, found.known)
+        if row is not None or found.known is None:
+            return row
+    return messages.row(tx.conn, "message.id = ?", found.known.id)
 
 
 def _merged(before: Message, found: Found, outside: Outside) -> Message:
@@ -106,12 +129,17 @@ def _visible(message: Message) -> Message:
     return replace(message, msgnum=0, audio=audio, envelope=replace(message.envelope, callerchan=""))
 
 
-def _insert(tx: Transaction, mailbox: Mailbox, mailbox_id: int, found: Found, outside: Outside) -> bool:
-    """Write a message that nobody knew. False, and nothing done, where the mailbox has had one of that identity."""
+def _insert(
+    tx: Transaction, mailbox: Mailbox, mailbox_id: int, found: Found, outside: Outside, *, again: str = ""
+) -> bool:
+    """Write a message that nobody knew. False, and nothing done, where the mailbox has had one of that identity.
+
+    `again` makes its uuid another than the one of that identity.
+    """
     assert found.envelope is not None
     message = Message(
         id=0,
-        uuid=mailboxes.derived_uuid(f"{tx.pbx}/{mailbox.context}/{mailbox.extension}/{found.msg_id}"),
+        uuid=mailboxes.derived_uuid(f"{tx.pbx}/{mailbox.context}/{mailbox.extension}/{found.msg_id}{again}"),
         pbx=tx.pbx,
         mailbox=mailbox,
         msg_id=found.msg_id,
@@ -141,18 +169,22 @@ _UPDATE = f"UPDATE message SET ({_WRITTEN}) = ({_MARKS}), deleted_ms = NULL WHER
 
 def _values(message: Message, found: Found) -> tuple[Any, ...]:
     envelope, audio = message.envelope, message.audio
+    txt_inode, mtime_ns, size = found.stamp
     if audio is None:
         sound: tuple[Any, ...] = (None,) * 10 + (1,)
     else:
         file = audio.file
-        sound = (file.suffix, file.size, file.mtime_ns, file.inode, file.head, audio.content_type, audio.duration_ms)
+        inode = messages.signed(file.inode)
+        sound = (file.suffix, file.size, file.mtime_ns, inode, file.head, audio.content_type, audio.duration_ms)
         sound += (audio.sample_rate, audio.channels, audio.truncated, audio.levels is not None)
     return (
         message.msg_id,
         envelope.msg_id != "",
         message.folder.value,
         message.msgnum,
-        *found.stamp,
+        messages.signed(txt_inode),
+        mtime_ns,
+        size,
         envelope.origtime,
         envelope.duration,
         envelope.caller_id_number,

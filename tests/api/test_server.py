@@ -119,7 +119,7 @@ async def test_a_client_that_leaves_its_answer_unread_is_cut() -> None:
             await loop.sock_sendall(client, b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
             labels = {"reason": "stalled"}
             cut = "voicemaild_http_connections_cut_total"
-            while metrics.registry.get_sample_value(cut, labels) != 1:  # noqa: ASYNC110 -- nobody else is told
+            while metrics.registry.get_sample_value(cut, labels) != 1:
                 await asyncio.sleep(0.01)
 
 

@@ -124,9 +124,10 @@ def test_replay_agrees_with_a_list_that_was_kept_beside_it(
             if view is None or box in view:
                 total = sum(new for other, new in now.items() if view is None or other in view)
                 expected.append((tx.records[-1], total))
-        assert journal.replay(tx.conn, view, since, limit) == [
-            (record, total) for record, total in expected if record.seq > since
-        ][:limit]
+        assert (
+            journal.replay(tx.conn, view, since, limit)
+            == [(record, total) for record, total in expected if record.seq > since][:limit]
+        )
 
 
 def test_a_record_keeps_the_state_of_its_time(tx: Transaction) -> None:

@@ -30,8 +30,8 @@ def ids(page: Page) -> list[int]:
 def test_a_message_comes_out_as_it_went_in(tx: Transaction) -> None:
     one = found(1, Folder.URGENT, 7, sound=audio(1, duration_ms=1220))
     assert one.envelope is not None
-    one = replace(one, envelope=replace(one.envelope, urgent=True, category='sales,north "q"'))
-    (message,) = put(tx, BOX, one)
+    envelope = replace(one.envelope, urgent=True, category='sales,north "q"')
+    (message,) = put(tx, BOX, replace(one, envelope=envelope))
     assert message == Message(
         id=1,
         uuid=message.uuid,
@@ -40,7 +40,7 @@ def test_a_message_comes_out_as_it_went_in(tx: Transaction) -> None:
         msg_id=one.msg_id,
         folder=Folder.URGENT,
         msgnum=7,
-        envelope=one.envelope,
+        envelope=envelope,
         external_number="15551234567",
         audio=one.audio,
     )
