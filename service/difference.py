@@ -1,7 +1,7 @@
 """What a scan means: the pure comparison of what the store knows of a mailbox with what lies in its spool."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from service.model import Folder, Found, Known
 
@@ -42,7 +42,7 @@ def difference(known: Iterable[Known], found: Iterable[Found], *, complete: bool
         if row is not None:
             seen.add(row.id)
         if one.envelope is not None:
-            read.append(one if row is None else replace(one, known=row))
+            read.append(one if row is None else one._replace(known=row))
         elif one.known is not None and (one.folder, one.msgnum) != (one.known.folder, one.known.msgnum):
             relocated.append(one)
     read.sort(key=_age)

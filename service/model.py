@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Self
+from typing import NamedTuple, Self
 
 from service.errors import InvalidInputError
 
@@ -209,28 +209,37 @@ class Message:
         return self.envelope.duration
 
 
+INODE_BITS = 2**64 - 1
+"""Makes the unsigned inode number of the signed one that SQLite keeps."""
+
 Stamp = tuple[int, int, int]
 """Which file it is that was read: inode, mtime in ns, size. Renumbering keeps it, copying and rewriting do not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What a scan has to know of a message that is in the store already.
 
-    `given` is False where the PBX gave no msg_id and ours is a fingerprint. `audio_inode` is None without audio.
+    `given` is false where the PBX gave no msg_id and ours is a fingerprint. `audio_inode` is None without audio. A row
+    of the store as it is, for a mailbox has a thousand of them: inodes are signed there, `folder` is the bare text.
     """
 
     id: int
     msg_id: str
-    given: bool
-    folder: Folder
+    given: int
+    folder: str
     msgnum: int
-    stamp: Stamp
+    inode: int
+    mtime_ns: int
+    size: int
     audio_inode: int | None
 
+    @property
+    def stamp(self) -> Stamp:
+        """Which `.txt` it was read from."""
+        return self.inode & INODE_BITS, self.mtime_ns, self.size
 
-@dataclass(frozen=True, slots=True)
-class Found:
+
+class Found(NamedTuple):
     """A message that a scan found in the spool.
 
     Either it is `known` by its stamp and unchanged but for where it lies, and `envelope` is None; or its files were

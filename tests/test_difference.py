@@ -1,4 +1,3 @@
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,13 +8,13 @@ from service.model import Envelope, Folder, Found, Known
 
 def known(number: int, folder: Folder = Folder.INBOX, msgnum: int = 0, *, given: bool = True) -> Known:
     name = f"id-{number}" if given else f"fp-{number}"
-    return Known(number, name, given, folder, msgnum, (number, 1, 1), None)
+    return Known(number, name, given, folder, msgnum, number, 1, 1, None)
 
 
 def lies(row: Known, folder: Folder | None = None, msgnum: int | None = None) -> Found:
     """A known message, found by its stamp."""
     return Found(
-        row.folder if folder is None else folder,
+        Folder(row.folder) if folder is None else folder,
         row.msgnum if msgnum is None else msgnum,
         row.stamp,
         row.msg_id,
@@ -66,7 +65,7 @@ def test_a_known_message_whose_files_are_others_now_is_read_for_its_row() -> Non
 
 def test_two_copies_are_one_message_which_is_unread_while_one_of_them_is() -> None:
     row = known(1, Folder.OLD)
-    change = difference([row], [lies(row), replace(read("id-1"), folder=Folder.INBOX)], complete=True)
+    change = difference([row], [lies(row), read("id-1")._replace(folder=Folder.INBOX)], complete=True)
     assert [(one.folder, one.known) for one in change.read] == [(Folder.INBOX, row)]
     assert not difference([known(1)], [lies(known(1)), read("id-1", folder=Folder.OLD)], complete=True)
 
@@ -91,7 +90,7 @@ def test_a_message_that_was_given_a_msg_id_keeps_its_row() -> None:
 
 
 def test_a_row_that_has_its_msg_id_from_the_pbx_is_not_taken_over_by_a_fingerprint() -> None:
-    row = replace(known(1), msg_id="fp-1")
+    row = known(1)._replace(msg_id="fp-1")
     change = difference([row], [read("id-5", fingerprint="fp-1")], complete=True)
     assert [one.known for one in change.read] == [None]
     assert change.gone == [row]

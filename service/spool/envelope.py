@@ -12,7 +12,8 @@ from service.model import Envelope
 _NUMBER = re.compile(r"\+?[0-9*#()\-. ]*[0-9][0-9*#()\-. ]*\Z", re.ASCII)
 _ESCAPED = re.compile(r"\\(.)")
 _MSG_ID = re.compile(r"[\x21-\x7e]{1,128}\Z")
-_MOST_SECONDS = 2**40
+_MOST_SECONDS = 253_402_214_400
+"""9999-12-31T00:00:00Z: the last day that a date can show in every time zone. The file may say anything."""
 
 
 def parse_envelope(data: bytes) -> Envelope | None:
@@ -58,9 +59,6 @@ def parse_caller_id(text: str) -> tuple[str, str]:
 
     Also alone, `15550000044` or `Only Name`; `Unknown` is neither. In a quoted name `\"` and `\\` are escaped.
     """
-    text = text.strip()
-    if text in ("", "Unknown", "<unknown>"):
-        return "", ""
     text = text.strip()
     if text in ("", "Unknown", "<unknown>"):
         return "", ""

@@ -1,7 +1,7 @@
 """Scan one mailbox's folders, or find all mailboxes. Synchronous; runs in a thread.
 
 Asterisk renames and copies files while we look. A scan is believed only where nothing moved meanwhile: all folders are
-listed, read, and listed again, and both lists (names and inodes) are the same, with no lock held in either.
+listed, read, and looked at again: nobody holds a lock, and neither their times nor the names in them have changed.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.errors import InvalidInputError, UnavailableError
-from service.model import Audio, Envelope, Folder, Found, Known, Mailbox, Stamp, valid_name
+from service.model import INODE_BITS, Audio, Envelope, Folder, Found, Known, Mailbox, Stamp, valid_name
 from service.spool.envelope import parse_envelope
 from service.spool.files import Refused, Rejects, directory, message_name, open_regular, read_txt
 
@@ -108,21 +108,22 @@ class Scanner:
             raise unreadable(self.root / mailbox.context / mailbox.extension, error) from error
 
     def _scan(self, mailbox: Mailbox, box: int, known: Sequence[Known], stack: contextlib.ExitStack) -> MailboxScan:
-        looked_at = [("", os.fstat(box))]
+        looked_at = {"": os.fstat(box)}
         folders = {folder: stack.enter_context(directory(folder.value, box)) for folder in _folders(box)}
-        looked_at += [(folder.value, os.fstat(fd)) for folder, fd in folders.items()]
+        looked_at |= {folder.value: os.fstat(fd) for folder, fd in folders.items()}
         before = {folder: _listing(fd) for folder, fd in folders.items()}
         if any(_locked(fd, before[folder]) for folder, fd in folders.items()):
             raise _Moved
         reader = _Reader(self, mailbox, known)
         for folder, fd in folders.items():
             reader.read(folder, fd, before[folder])
-        after = {folder: _listing(fd) for folder, fd in folders.items()}
-        if before != after or set(folders) != set(_folders(box)):
+        if set(folders) != set(_folders(box)) or any(
+            _changed(fd, looked_at[folder.value], before[folder]) for folder, fd in folders.items()
+        ):
             raise _Moved
         doubtful = reader.pending or reader.nameless or reader.refused
-        safe = not doubtful and all(_rests(status) for _name, status in looked_at)
-        looked = " ".join(_seen(name, status) for name, status in looked_at) if safe else ""
+        safe = not doubtful and all(_rests(status) for status in looked_at.values())
+        looked = " ".join(_seen(name, status) for name, status in looked_at.items()) if safe else ""
         return MailboxScan(mailbox, reader.found, pending=reader.pending, looked=looked)
 
     def unchanged(self, looked: Mapping[Mailbox, str]) -> list[Mailbox]:
@@ -165,25 +166,38 @@ class _Reader:
         self.refused = False  # what was may be mended without another time of its directory: chmod, unlink elsewhere
         self._scanner = scanner
         self._mailbox = mailbox
-        self._by_stamp = {row.stamp: row for row in known}
+        self._by_stamp = {(row.inode & INODE_BITS, row.mtime_ns, row.size): row for row in known}
         self._now = time.time()
 
     def read(self, folder: Folder, fd: int, names: Listing) -> None:
-        """Look at every message of a folder."""
-        for msgnum, files in _by_number(names).items():
-            if "txt" in files:
-                found = self._message(folder, fd, msgnum, files)
+        """Look at every message of a folder; one that is known costs a look at its `.txt`, and nothing else."""
+        inodes = set(names.values())
+        unknown: list[tuple[int, os.stat_result]] = []
+        texts = [(parsed[0], name) for name in names if (parsed := message_name(name)) and parsed[1] == "txt"]
+        for msgnum, name in texts:
+            status = _stat(name, fd)
+            stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+            row = self._by_stamp.get(stamp)
+            if row is not None and row.audio_inode is not None and row.audio_inode & INODE_BITS in inodes:
+                self.found.append(Found(folder, msgnum, stamp, row.msg_id, row))
+            else:
+                unknown.append((msgnum, status))
+        if unknown:
+            files = _by_number(names)
+            for msgnum, status in unknown:
+                found = self._message(folder, fd, msgnum, files[msgnum], status)
                 if found is not None:
                     self.found.append(found)
 
-    def _message(self, folder: Folder, fd: int, msgnum: int, files: Mapping[str, int]) -> Found | None:
+    def _message(
+        self, folder: Folder, fd: int, msgnum: int, files: Mapping[str, int], status: os.stat_result
+    ) -> Found | None:
         name = f"msg{msgnum:04d}.txt"
-        status = _stat(name, fd)
         stamp: Stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
         audio = self._scanner.best_first(files)
         row = self._by_stamp.get(stamp)
-        if row is not None and (row.audio_inode in files.values() if audio else row.audio_inode is None):
-            return Found(folder, msgnum, stamp, row.msg_id, known=row)
+        if row is not None and row.audio_inode is None and not audio:
+            return Found(folder, msgnum, stamp, row.msg_id, row)
         try:
             return self._read(folder, fd, msgnum, audio)
         except Refused as refused:
@@ -273,6 +287,17 @@ def _listing(fd: int) -> Listing:
     """The messages' files and the lock, by name, with their inodes."""
     with os.scandir(fd) as entries:
         return {entry.name: entry.inode() for entry in entries if message_name(entry.name) or entry.name == ".lock"}
+
+
+def _changed(fd: int, then: os.stat_result, names: Listing) -> bool:
+    """Whether something came, went or was renamed in a directory since it was listed.
+
+    Its time says so, unless that happened within the tick (4 ms) of a change before it; then the names say so.
+    """
+    now = os.fstat(fd)
+    if (now.st_mtime_ns, now.st_ctime_ns) != (then.st_mtime_ns, then.st_ctime_ns):
+        return True
+    return {name for name in os.listdir(fd) if message_name(name) or name == ".lock"} != names.keys()
 
 
 def _locked(fd: int, names: Listing) -> bool:

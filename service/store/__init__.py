@@ -141,6 +141,8 @@ class Store:
             while len(batch) < MOST_IN_A_TRANSACTION and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
             await self._commit(batch)
+            for _change in batch:
+                self._waiting.task_done()
 
     async def _commit(self, batch: Sequence[_Change[Any]]) -> None:
         fns = [change.fn for change in batch]
@@ -166,11 +168,11 @@ class Store:
         self.failure = failure
 
     async def _finish(self, writer: "asyncio.Task[None]") -> None:
-        """Let what waits be written, then end the writer."""
-        with contextlib.suppress(TimeoutError, UnavailableError):
-            async with asyncio.timeout(WAIT_S):
-                while not self._waiting.empty() and not writer.done():
-                    await self.write(lambda _tx: None)
+        """Let what waits or is being written come to its end, then end the writer."""
+        if not writer.done():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WAIT_S):
+                    await self._waiting.join()
         writer.cancel()
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from service.difference import Difference
-from service.model import Folder, Found, Known, Mailbox, Message, Status
+from service.model import Found, Known, Mailbox, Message, Status
 from service.store import journal, mailboxes, messages
 from service.store.transaction import Transaction
 
@@ -24,18 +24,7 @@ def known(conn: sqlite3.Connection, mailbox: Mailbox) -> tuple[int, list[Known]]
         " FROM message WHERE mailbox_id = ? AND deleted_ms IS NULL",
         (row[0],),
     )
-    return int(row[1]), [
-        Known(
-            id=line[0],
-            msg_id=line[1],
-            given=bool(line[2]),
-            folder=Folder(line[3]),
-            msgnum=line[4],
-            stamp=(messages.unsigned(line[5]), line[6], line[7]),
-            audio_inode=None if line[8] is None else messages.unsigned(line[8]),
-        )
-        for line in rows
-    ]
+    return int(row[1]), list(map(Known._make, rows))
 
 
 def apply(
@@ -204,7 +193,7 @@ def _relocate(tx: Transaction, mailbox: Mailbox, found: Found) -> None:
     """Note where a message lies now. In another folder it is told, and a status kept here alone gives way."""
     assert found.known is not None
     row, folder, msgnum = found.known, found.folder, found.msgnum
-    if folder is row.folder:
+    if folder == row.folder:
         tx.conn.execute("UPDATE message SET msgnum = ? WHERE id = ?", (msgnum, row.id))
         return
     status = Status.UNREAD if folder.unread else Status.READ

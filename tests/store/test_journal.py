@@ -1,4 +1,4 @@
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -132,7 +132,7 @@ def test_replay_agrees_with_a_list_that_was_kept_beside_it(
 
 def test_a_record_keeps_the_state_of_its_time(tx: Transaction) -> None:
     (message,) = put(tx, BOX, found(1))
-    put(tx, BOX, replace(found(1, name="Bob"), known=None))
+    put(tx, BOX, found(1, name="Bob")._replace(known=None))
     states = [record.state for record in replayed(tx.conn) if record.type.startswith("message")]
     assert states[0] == message
     assert states[1] != message

@@ -31,7 +31,7 @@ def test_a_message_comes_out_as_it_went_in(tx: Transaction) -> None:
     one = found(1, Folder.URGENT, 7, sound=audio(1, duration_ms=1220))
     assert one.envelope is not None
     envelope = replace(one.envelope, urgent=True, category='sales,north "q"')
-    (message,) = put(tx, BOX, replace(one, envelope=envelope))
+    (message,) = put(tx, BOX, one._replace(envelope=envelope))
     assert message == Message(
         id=1,
         uuid=message.uuid,
@@ -279,7 +279,7 @@ def test_what_cannot_be_measured_is_not_asked_for_again_and_nothing_is_told(tx: 
 
 def test_levels_of_another_recording_are_not_taken(tx: Transaction) -> None:
     (before,) = put(tx, BOX, found(1, sound=audio(1)))
-    (after,) = put(tx, BOX, replace(found(1, sound=audio(2)), known=known(tx)[before.msg_id]))
+    (after,) = put(tx, BOX, found(1, sound=audio(2))._replace(known=known(tx)[before.msg_id]))
     told(tx)
     messages.set_levels(tx, before, LEVELS)
     assert messages.by_id(tx.conn, None, before.id) == after
@@ -288,7 +288,7 @@ def test_levels_of_another_recording_are_not_taken(tx: Transaction) -> None:
 
 def test_levels_are_taken_wherever_the_same_recording_lies_now(tx: Transaction) -> None:
     (before,) = put(tx, BOX, found(1, sound=audio(1, inode=7)))
-    put(tx, BOX, replace(found(1, Folder.OLD, sound=audio(1, inode=8)), known=known(tx)[before.msg_id]))
+    put(tx, BOX, found(1, Folder.OLD, sound=audio(1, inode=8))._replace(known=known(tx)[before.msg_id]))
     messages.set_levels(tx, before, LEVELS)
     after = messages.by_id(tx.conn, None, before.id)
     assert after.audio is not None

@@ -5,7 +5,7 @@ import resource
 import signal
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,7 +122,7 @@ async def test_a_change_that_fails_is_undone_alone(ledger: Ledger) -> None:
     assert ledger.store.failure == ""
 
 
-async def failure_of(writing: "asyncio._CoroutineLike[object]") -> Exception | None:
+async def failure_of(writing: Awaitable[object]) -> Exception | None:
     try:
         await writing
     except (NotFoundError, UnavailableError) as error:
@@ -319,16 +319,8 @@ async def test_a_database_that_somebody_else_keeps_locked_is_unavailable_for_wri
         assert ledger.lots == [[2]]
 
 
-async def test_it_waits_a_while_for_somebody_else_who_writes(tmp_path: Path) -> None:
-    """A command beside the daemon takes its turn."""
-    path = tmp_path / "voicemaild.db"
-    async with asyncio.timeout(60), opened(path) as ledger:
-        with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            async with asyncio.TaskGroup() as group:
-                writing = group.create_task(ledger.store.write(noting(1)))
-                group.create_task(asyncio.to_thread(other.execute, "ROLLBACK"))
-            assert writing.result() == 1
+async def test_a_change_waits_its_turn_beside_another_process_for_five_seconds(ledger: Ledger) -> None:
+    assert await ledger.store.write(lambda tx: tx.conn.execute("PRAGMA busy_timeout").fetchone()) == (5000,)
 
 
 async def test_another_process_may_write_between_two_of_our_changes(ledger: Ledger) -> None:
