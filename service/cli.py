@@ -13,7 +13,8 @@ from service.cli_common import Config, complain, named, remember, settings_of, t
 from service.errors import ConfigError, InvalidInputError, VoicemaildError
 from service.store.commands import reading
 
-# The daemon, the PBX simulator and rich are imported by the commands that need them: the others answer at once.
+# The daemon, the PBX simulator, the OpenAPI document and rich are imported by the commands that need them: the others
+# answer at once.
 
 app = typer.Typer(
     name="voicemaild",
@@ -108,6 +109,15 @@ def scan(ctx: typer.Context, config_file: Config = None) -> None:
     with tell_progress("mailboxes") as progress:
         found = asyncio.run(daemon.scan(settings, progress))
     print(f"{found} mailboxes read")
+
+
+@app.command()
+def openapi(config_file: Config = None) -> None:
+    """Print the OpenAPI 3.1 document."""
+    from service.api.openapi import rendered  # noqa: PLC0415 -- see above
+
+    del config_file  # taken, as by every command
+    print(rendered().decode(), end="")
 
 
 @app.command()

@@ -18,6 +18,7 @@ from service.health import Health, Part, SpoolState
 from service.metrics import Metrics
 from service.model import Known, Mailbox
 from service.spool import MailboxScan, Scanner
+from service.spool.scan import empty
 from service.store import Store, Transaction, mailboxes, reconcile
 from service.store.reconcile import Outside
 
@@ -28,6 +29,7 @@ CHUNK = 128
 MOST_DIRTY = 20_000
 FIRST_RETRY_S = 0.005
 LAST_RETRY_S = 1.0
+IN_TROUBLE = 1000  # stands for so many attempts that the last delay holds
 COMMAND_TIMEOUT_S = 5.0
 EVERYTHING_EVERY_S = 30.0
 EVERYTHING_WHEN_POLLING_S = 10.0
@@ -68,6 +70,7 @@ class Ingest:
         self._metrics = metrics
         self._every_s = every_s
         self._dirty: dict[Mailbox, int] = {}  # with how often it was looked at in vain
+        self._retries: dict[Mailbox, asyncio.TimerHandle] = {}
         self._wake = asyncio.Event()
         self._everything = asyncio.Event()
         self._busy: dict[Mailbox, _Turn] = {}
@@ -109,16 +112,25 @@ class Ingest:
             try:
                 settled = await self._look(mailbox)
             except UnavailableError as error:
-                log.warning("mailbox cannot be reconciled mailbox=%s error=%r", mailbox, str(error))
-                settled, attempts = False, 1000
+                if attempts < IN_TROUBLE:  # say it once, not at every try
+                    log.warning("mailbox cannot be reconciled mailbox=%s error=%r", mailbox, str(error))
+                settled, attempts = False, IN_TROUBLE
             if not settled:
                 self._retry(mailbox, attempts + 1)
 
     def _retry(self, mailbox: Mailbox, attempts: int) -> None:
-        delay = min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(attempts - 1, 10))
-        asyncio.get_running_loop().call_later(delay, self._hint_again, mailbox, attempts)
+        """Look again after a while; once, however many asked for it."""
+        loop = asyncio.get_running_loop()
+        at = loop.time() + min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(attempts - 1, 10))
+        waiting = self._retries.get(mailbox)
+        if waiting is not None:
+            if waiting.when() <= at:
+                return
+            waiting.cancel()
+        self._retries[mailbox] = loop.call_at(at, self._hint_again, mailbox, attempts)
 
     def _hint_again(self, mailbox: Mailbox, attempts: int) -> None:
+        del self._retries[mailbox]
         self.hint(mailbox)
         if mailbox in self._dirty:
             self._dirty[mailbox] = attempts
@@ -131,7 +143,6 @@ class Ingest:
                     self._retry(mailbox, 1)
             except UnavailableError as error:
                 log.warning("spool cannot be reconciled error=%r", str(error))
-                self._health.spool = Part(SpoolState.MISSING, str(error))
                 await asyncio.sleep(1)  # it is no use to look more often than that
             every = EVERYTHING_WHEN_POLLING_S if self.polling_reason else self._every_s
             try:
@@ -147,12 +158,14 @@ class Ingest:
         Raises UnavailableError where the spool or the store cannot be used, or where the spool holds no mailbox at all
         while the store knows messages: then it is most likely not mounted, and nothing is taken for gone.
         """
-        in_spool = await asyncio.to_thread(self._scanner.mailboxes)
         in_store, looked = await self._store.read(lambda conn: (mailboxes.counts(conn), mailboxes.looked(conn)))
-        if in_store and not in_spool:
-            raise UnavailableError(
-                f"the spool {self._scanner.root} is empty, but {len(in_store)} mailboxes held messages: is it mounted?"
-            )
+        try:
+            in_spool = await asyncio.to_thread(self._scanner.mailboxes)
+            if in_store and not in_spool:
+                raise empty(self._scanner.root)
+        except UnavailableError as error:
+            self._health.spool = Part(SpoolState.MISSING, str(error))
+            raise
         if not self.looked_everywhere_at:
             self._health.spool = Part(SpoolState.SCANNING, f"the first scan of {len(in_spool)} mailboxes is under way")
         unchanged = await asyncio.to_thread(self._scanner.unchanged, looked)

@@ -89,7 +89,8 @@ class Scanner:
     def scan(self, mailbox: Mailbox, known: Sequence[Known]) -> MailboxScan:
         """Look at all folders of a mailbox; what is `known` by its stamp is not read again.
 
-        A mailbox whose directory is gone has no messages. Raises UnavailableError where it cannot be read.
+        A mailbox whose directory is gone has no messages, unless all of the spool went with it. Raises
+        UnavailableError then, and where the mailbox cannot be read.
         """
         try:
             with contextlib.ExitStack() as stack:
@@ -98,6 +99,8 @@ class Scanner:
                     context = stack.enter_context(directory(mailbox.context, root))
                     box = stack.enter_context(directory(mailbox.extension, context))
                 except FileNotFoundError:
+                    if known and not self._directories(root, ""):
+                        raise empty(self.root) from None
                     return MailboxScan(mailbox)
                 return self._scan(mailbox, box, known, stack)
         except _Moved:
@@ -109,7 +112,8 @@ class Scanner:
 
     def _scan(self, mailbox: Mailbox, box: int, known: Sequence[Known], stack: contextlib.ExitStack) -> MailboxScan:
         looked_at = {"": os.fstat(box)}
-        folders = {folder: stack.enter_context(directory(folder.value, box)) for folder in _folders(box)}
+        present = _folders(box)
+        folders = {folder: fd for folder in present if (fd := self._folder(mailbox, folder, box, stack)) is not None}
         looked_at |= {folder.value: os.fstat(fd) for folder, fd in folders.items()}
         before = {folder: _listing(fd) for folder, fd in folders.items()}
         if any(_locked(fd, before[folder]) for folder, fd in folders.items()):
@@ -117,14 +121,26 @@ class Scanner:
         reader = _Reader(self, mailbox, known)
         for folder, fd in folders.items():
             reader.read(folder, fd, before[folder])
-        if set(folders) != set(_folders(box)) or any(
+        if present != _folders(box) or any(
             _changed(fd, looked_at[folder.value], before[folder]) for folder, fd in folders.items()
         ):
             raise _Moved
-        doubtful = reader.pending or reader.nameless or reader.refused
+        closed = set(present) - set(folders)
+        found = [*reader.found, *(_where_it_was(row) for row in known if row.folder in closed)]
+        doubtful = reader.pending or reader.nameless or reader.refused or closed
         safe = not doubtful and all(_rests(status) for status in looked_at.values())
         looked = " ".join(_seen(name, status) for name, status in looked_at.items()) if safe else ""
-        return MailboxScan(mailbox, reader.found, pending=reader.pending, looked=looked)
+        return MailboxScan(mailbox, found, pending=reader.pending, looked=looked)
+
+    def _folder(self, mailbox: Mailbox, folder: Folder, box: int, stack: contextlib.ExitStack) -> int | None:
+        """A folder, open; None where a link or a file stands in its place, which says nothing of the other folders."""
+        try:
+            return stack.enter_context(directory(folder.value, box))
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                raise
+            self.rejects.note(f"{mailbox}/{folder.value}", "link")
+            return None
 
     def unchanged(self, looked: Mapping[Mailbox, str]) -> list[Mailbox]:
         """Those mailboxes whose directories are as they were when they were `looked` at.
@@ -274,6 +290,11 @@ def _folders(box: int) -> list[Folder]:
     return [folder for folder in Folder if folder.value in present]
 
 
+def _where_it_was(row: Known) -> Found:
+    """A known message whose folder cannot be looked into: nothing says that it is gone."""
+    return Found(Folder(row.folder), row.msgnum, row.stamp, row.msg_id, row)
+
+
 def _seen(name: str, status: os.stat_result) -> str:
     """One directory of a mailbox in `looked`; its name is that of a folder, or "" for the mailbox itself."""
     return f"{name}={status.st_ino}:{status.st_mtime_ns}"
@@ -333,6 +354,11 @@ def _fingerprint(envelope: Envelope, audio: bytes) -> str:
 
 def _printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
+
+
+def empty(root: Path) -> UnavailableError:
+    """The words for a spool that holds nothing at all: before anything is taken for gone, somebody should look."""
+    return UnavailableError(f"the spool {root} is empty: is it mounted, and does [spool] path name it?")
 
 
 def unreadable(path: Path, error: OSError) -> UnavailableError:

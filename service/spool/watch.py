@@ -23,6 +23,7 @@ DEBOUNCE_MS = 50
 STEP_MS = 5
 TICK_MS = 100
 RESTART_S = 0.5
+MISSING_S = 1.0
 RETRY_S = 60.0
 _FOLDERS = frozenset(folder.value for folder in Folder)
 
@@ -57,40 +58,56 @@ class Watcher:
         on_restart: Callable[[], None],
         on_state: Callable[[bool, str], None],
     ) -> None:
-        self._root = root.resolve()
+        self._root = root
         self._on_hint = on_hint
         self._on_restart = on_restart
         self._on_state = on_state
-        self._restart = threading.Event()
-
-    def restart(self) -> None:
-        """Set the watches anew, for instance because the spool's directory was replaced."""
-        self._restart.set()
+        self._told: str | None = None  # why inotify does not work, as it was told last; "" while it does
+        self._watching = False
 
     async def run(self) -> None:
-        """Watch until cancelled; starts again after every failure."""
+        """Watch until cancelled; starts again after every failure, and where the root has become another directory."""
         while True:
-            self._restart = stop = threading.Event()
+            self._watching = False
             try:
-                await self._watch(stop)
+                await self._watch()
                 pause = RESTART_S
-            except (OSError, WatchfilesRustInternalError) as error:
-                self._on_state(False, f"inotify does not work: {error}")
-                pause = RETRY_S
-            except (UnicodeError, RuntimeError) as error:
-                log.warning("spool watcher restarted error=%r", str(error))
-                pause = RESTART_S
+            except FileNotFoundError as error:  # not mounted yet, or no longer
+                self._tell(str(error))
+                pause = MISSING_S
+            except (OSError, WatchfilesRustInternalError, UnicodeError, RuntimeError) as error:
+                pause = self._failed(error)
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 -- spreads retries, keeps no secret
 
-    async def _watch(self, stop: threading.Event) -> None:
-        loop = asyncio.get_running_loop()
+    def _failed(self, error: Exception) -> float:
+        """Note a failure; give the seconds to wait. What ended it while it watched may be over: one odd file name."""
+        if self._watching:
+            log.warning("spool watcher restarted error=%r", str(error))
+            return RESTART_S
+        self._tell(str(error))
+        return RETRY_S
+
+    def _tell(self, reason: str) -> None:
+        """Tell whether inotify works, where that is news."""
+        if reason != self._told:
+            self._told = reason
+            self._on_state(not reason, f"inotify does not work: {reason}" if reason else "inotify")
+
+    def _begin(self) -> None:
+        """The watches are set; what happened before was not seen."""
+        self._watching = True
+        self._tell("")
+        self._on_restart()
+
+    async def _watch(self) -> None:
+        stop, loop = threading.Event(), asyncio.get_running_loop()
         try:
             await asyncio.to_thread(self._watch_blocking, stop, loop)
         finally:
             stop.set()
 
     def _watch_blocking(self, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
-        root = str(self._root)
+        watched, root = _identity(self._root), str(self._root.resolve())
         hints = watchfiles.watch(
             root,
             watch_filter=lambda _change, path: mailbox_of(path, root) is not None,
@@ -104,8 +121,18 @@ class Watcher:
         )
         for number, changes in enumerate(hints):
             if number == 0:
-                loop.call_soon_threadsafe(self._on_state, True, "inotify")
-                loop.call_soon_threadsafe(self._on_restart)
+                loop.call_soon_threadsafe(self._begin)
             found = dict(hint for _change, path in changes if (hint := mailbox_of(path, root)))
             for mailbox, is_directory in found.items():
                 loop.call_soon_threadsafe(self._on_hint, mailbox, is_directory)
+            if _identity(self._root) != watched:  # unmounted, mounted or moved: inotify stays with what was there
+                return
+
+
+def _identity(root: Path) -> tuple[int, int] | None:
+    """Which directory the root is at this moment; None where there is none."""
+    try:
+        status = root.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
