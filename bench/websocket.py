@@ -12,7 +12,6 @@ import resource
 import select
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,9 +26,12 @@ from service.api.auth import Rates, Tokens
 from service.api.edge import Edge, Edges
 from service.api.events import Events
 from service.api.gate import Gate
+from service.api.guard import guarding, heading, security_headers
 from service.api.hub import Hub
 from service.api.links import Signer
+from service.api.message_voice import envelope
 from service.api.replay import Replay
+from service.api.server import SITE, Site, listening
 from service.feed import Feed
 from service.metrics import Metrics
 from service.model import Counts, Mailbox, Principal, Record, Scope
@@ -67,13 +69,13 @@ async def measure(number: int) -> list[Row]:
         memory = (rss_kib() - before) / number
         ours, raw = await compared(feed, number)
         dead, _ = await connected(port, 0, DEAD)
-        with clients, dead:
-            for _ in range(100):  # fill the buffers of those who do not read
-                publish(feed, 20)
-                await asyncio.sleep(PAUSE_S / 3)
-            beside_dead, raw_beside_dead = await compared(feed, number)
-            clients.kill()
-            dead.kill()
+        for _ in range(100):  # fill the buffers of those who do not read
+            publish(feed, 20)
+            await asyncio.sleep(PAUSE_S / 3)
+        beside_dead, raw_beside_dead = await compared(feed, number)
+        for process in (clients, dead):
+            process.kill()
+            await process.wait()
     limit = f"raw send {raw * 1e3:.1f} ms"
     with_dead = beside_dead / raw_beside_dead
     return [
@@ -93,7 +95,7 @@ async def measure(number: int) -> list[Row]:
 async def compared(feed: Feed, number: int) -> tuple[float, float]:
     """Medians of the time of one publish, and of one loop of `socket.send`, in seconds of this thread.
 
-    Neither waits for anything, so that on an idle machine this is the time on the clock; on a busy one it still compares.
+    Neither waits for anything, so that on an idle machine this is time on the clock; on a busy one it still compares.
     """
     frame = frames.encode(frames.event(badge(feed, 1), 1, EDGE_OF_ALL))
     sockets = [socket.socket(fileno=fd) for fd in opened_by_clients(number)]
@@ -146,32 +148,32 @@ def opened_by_clients(number: int) -> list[int]:
 
 @contextlib.asynccontextmanager
 async def serving() -> AsyncIterator[tuple[Feed, int]]:
-    """A server with nothing but the websocket, and the feed behind it."""
+    """The daemon's own server with nothing but the websocket on it, and the feed behind that."""
     tokens = Tokens({digest("all"): Principal("all", Scope.READ, None)})
     feed = Feed(0, {})
-    hub = Hub(feed, "pbx1", Metrics(), tokens, patience=600)
+    metrics = Metrics()
+    hub = Hub(feed, "pbx1", metrics, tokens)
     with tempfile.TemporaryDirectory() as directory:
         async with Store.open(Path(directory) / "store.db", pbx="pbx1") as store, asyncio.TaskGroup() as group:
             events = Events(hub, Replay(feed, store), Gate(tokens, Rates(0)), EDGE)
             app = web.Application()
+            headers = security_headers("")
+            app[SITE] = Site(metrics, headers=headers, wrap=guarding(metrics, envelope, headers))
+            app.on_response_prepare.append(heading(headers))
             app.add_routes(events.routes())
             app.on_shutdown.append(events.stop)
-            runner = web.AppRunner(app, access_log=None)
-            await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
             running = group.create_task(hub.run())
-            yield feed, int(runner.addresses[0][1])
-            await runner.cleanup()
+            async with listening(app, "127.0.0.1", 0) as port:
+                yield feed, port
             running.cancel()
 
 
-async def connected(port: int, reading: int, dead: int = 0) -> tuple["subprocess.Popen[str]", float]:
+async def connected(port: int, reading: int, dead: int = 0) -> tuple[asyncio.subprocess.Process, float]:
     """Start a process of so many clients; returns it when all are connected, and how long that took in seconds."""
-    command = [sys.executable, "-m", "bench.websocket", "--client", str(port), str(reading), str(dead)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    command = (sys.executable, "-m", "bench.websocket", "--client", str(port), str(reading), str(dead))
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
-    line = await asyncio.to_thread(process.stdout.readline)
-    return process, float(line)
+    return process, float(await process.stdout.readline())
 
 
 def be_the_clients(port: int, reading: int, dead: int) -> None:
@@ -182,17 +184,14 @@ def be_the_clients(port: int, reading: int, dead: int) -> None:
     for one in clients:
         while b"hello" not in one.recv(65536):
             pass
-    for one in clients[:reading]:
-        one.setblocking(False)
-        poller.register(one, select.EPOLLIN)
     print(time.perf_counter() - began, flush=True)
-    by_number = {one.fileno(): one for one in clients}
+    by_number = {one.fileno(): one for one in clients[:reading]}
+    for number in by_number:
+        poller.register(number, select.EPOLLIN)
     alive = time.monotonic()
     while True:
         for number, _ in poller.poll(1):
-            with contextlib.suppress(BlockingIOError):
-                if not by_number[number].recv(65536):
-                    return
+            by_number[number].recv(65536)
         if time.monotonic() - alive > ALIVE_S:
             alive = time.monotonic()
             for one in clients:

@@ -69,12 +69,14 @@ def database(settings: Settings, eyes: Eyes) -> Iterator[Finding]:
 def _schema(path: Path) -> Finding:
     newest = len(schema.MIGRATIONS)
     try:
-        found = schema.version(path)
+        found, damage = schema.version(path), schema.damage(path)
     except sqlite3.OperationalError as error:
         return bad(f"database: {path} cannot be opened now: {error}", "look at who holds it: fuser -v " + str(path))
     except sqlite3.DatabaseError as error:
+        found, damage = 0, str(error)
+    if damage:
         return bad(
-            f"database: {path} is damaged or no database: {error}",
+            f"database: {path} is damaged or no database: {damage}",
             "stop the daemon and move it away: messages are read anew from the spool, tokens must be made again",
         )
     if found > newest:

@@ -56,6 +56,8 @@ def spool(settings: Settings, eyes: Eyes) -> Iterator[Finding]:
     path = settings.spool.path
     try:
         stopped = eyes.stopped_at(path, READ | SEARCH)
+        if stopped is None and not path.is_dir():  # root may do anything with it
+            stopped = path
         if stopped is not None:
             yield _closed(path, stopped, eyes)
             return

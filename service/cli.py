@@ -133,6 +133,7 @@ def log_to_stderr(level: int) -> None:
     journal = "JOURNAL_STREAM" in os.environ
     handler.setFormatter(_ForJournal() if journal else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=level, handlers=[handler])
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells of every change, several times a second
 
 
 class _ForJournal(logging.Formatter):

@@ -22,6 +22,7 @@ Config = Annotated[
         metavar="FILE",
         help=f"The configuration; otherwise ${config.PATH_VARIABLE}, else {config.DEFAULT_PATH}.",
         show_default=False,
+        readable=False,  # `service.config` tells what is wrong with it, and which exit code that has
     ),
 ]
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}

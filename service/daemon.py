@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ from service.store import Store, mailboxes
 log = logging.getLogger(__name__)
 
 LINK_KEY_BYTES = 32
+SWITCH_INTERVAL_S = 1e-4
+"""So long a thread that reads the store or the spool may keep the others waiting: by default it is 5 ms."""
 
 
 async def run(
@@ -51,6 +54,7 @@ async def run(
 
     `started` is told the address it listens on. Raises VoicemaildError where it cannot start.
     """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     notifier, watchdog_s = Notifier(environ), watchdog_interval(environ)
     with _signals(reload) as signals:
         while True:
@@ -206,7 +210,7 @@ class Daemon:
             try:
                 port = await stack.enter_async_context(listening(app, http.host, http.port))
             except OSError as error:
-                reason = os.strerror(error.errno or 0)
+                reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
                 raise UnavailableError(
                     f"cannot listen on {http.host} port {http.port}: {reason}; see [http] host and port"
                 ) from error
@@ -297,11 +301,23 @@ def _alone(database: Path) -> Iterator[None]:
 def link_key(database: Path) -> bytes:
     """The key that signs links, from `link.key` beside the database; made when it is not there."""
     path = database.with_name("link.key")
-    with contextlib.suppress(FileExistsError):
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(secrets.token_bytes(LINK_KEY_BYTES))
-    key = path.read_bytes()
+    try:
+        if not path.exists():
+            _write_whole(path, secrets.token_bytes(LINK_KEY_BYTES))
+        key = path.read_bytes()
+    except OSError as error:
+        raise ConflictError(f"{path} cannot be used: {error.strerror}; it belongs to the daemon's user") from error
     if len(key) != LINK_KEY_BYTES:
         raise ConflictError(f"{path} is damaged: remove it; links made so far then stop working")
     return key
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Make a file for our eyes only that has this content or, where the machine stops or the disk is full, is not."""
+    draft = path.with_name(f"{path.name}.new")
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(fd)
+    draft.rename(path)

@@ -18,6 +18,7 @@ from service.health import Health, Part, SpoolState
 from service.metrics import Metrics
 from service.model import Known, Mailbox
 from service.spool import MailboxScan, Scanner
+from service.spool.listing import Listings
 from service.spool.scan import empty
 from service.store import Store, Transaction, mailboxes, reconcile
 from service.store.reconcile import Outside
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 LOOKERS = 2
 CHUNK = 128
+MOST_REMEMBERED = 32
 MOST_DIRTY = 20_000
 FIRST_RETRY_S = 0.005
 LAST_RETRY_S = 1.0
@@ -62,7 +64,7 @@ class Ingest:
         every_s: float = EVERYTHING_EVERY_S,
     ) -> None:
         self.polling_reason = ""  # why inotify does not work, and the spool is polled; "" while it does
-        self.looked_everywhere_at = 0.0  # monotonic; 0: never yet
+        self.first_scan = asyncio.Event()  # is set when everything was looked at once
         self._store = store
         self._scanner = scanner
         self._outside = outside
@@ -74,6 +76,7 @@ class Ingest:
         self._wake = asyncio.Event()
         self._everything = asyncio.Event()
         self._busy: dict[Mailbox, _Turn] = {}
+        self._remembered: dict[Mailbox, _Remembered] = {}  # of the last to be looked at, the last at the end
 
     # --- hints
 
@@ -166,12 +169,12 @@ class Ingest:
         except UnavailableError as error:
             self._health.spool = Part(SpoolState.MISSING, str(error))
             raise
-        if not self.looked_everywhere_at:
+        if not self.first_scan.is_set():
             self._health.spool = Part(SpoolState.SCANNING, f"the first scan of {len(in_spool)} mailboxes is under way")
         unchanged = await asyncio.to_thread(self._scanner.unchanged, looked)
         todo = sorted({*in_spool, *in_store}.difference(unchanged))
         again = await self._look_at_all(todo, len(unchanged), progress or (lambda _done, _all: None))
-        self.looked_everywhere_at = time.monotonic()
+        self.first_scan.set()
         self._health.first_scan_done = True
         if self.polling_reason:
             self._health.spool = Part(SpoolState.POLLING, self.polling_reason)
@@ -207,11 +210,38 @@ class Ingest:
         """Look once. False where something was moving and it must be looked at again."""
         async with self._turn(mailbox):
             started = time.perf_counter()
-            generation, known = await self._store.read(lambda conn: reconcile.known(conn, mailbox))
-            scan = await asyncio.to_thread(self._scanner.scan, mailbox, known)
-            applied = await self._write([_Look(scan, generation, _meaning(scan, known))])
+            look = await self._news(mailbox) or await self._whole(mailbox)
+            applied = await self._write([look])
+            scan = look.scan
+            if applied and scan.settled and scan.listings is not None:
+                self._remember(mailbox, look.generation + bool(look.change), scan.listings)
             self._metrics.reconcile_seconds.observe(time.perf_counter() - started)
         return applied and scan.settled and not scan.pending
+
+    async def _whole(self, mailbox: Mailbox) -> "_Look":
+        """Look at all of a mailbox."""
+        generation, known = await self._store.read(lambda conn: reconcile.known(conn, mailbox))
+        scan = await asyncio.to_thread(self._scanner.scan, mailbox, known)
+        return _Look(scan, generation, _meaning(scan, known))
+
+    async def _news(self, mailbox: Mailbox) -> "_Look | None":
+        """Look at what came into a full mailbox since the last look; None where more may have happened than that."""
+        remembered = self._remembered.pop(mailbox, None)
+        if remembered is None:
+            return None
+        scan = await asyncio.to_thread(self._scanner.news, mailbox, remembered.listings)
+        if scan is None:
+            return None
+        ids = [found.msg_id for found in scan.found]
+        generation, known = await self._store.read(lambda conn: reconcile.knows(conn, mailbox, ids))
+        if generation != remembered.generation or known or len(set(ids)) != len(ids):
+            return None
+        return _Look(scan, generation, difference((), scan.found, complete=False))
+
+    def _remember(self, mailbox: Mailbox, generation: int, listings: Listings) -> None:
+        self._remembered[mailbox] = _Remembered(generation, listings)
+        if len(self._remembered) > MOST_REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
 
     async def _look_at_chunk(self, chunk: Sequence[Mailbox]) -> list[Mailbox]:
         """Look at some mailboxes at once; gives those to look at again."""
@@ -291,6 +321,14 @@ class _Turn:
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     wanted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """What a mailbox's folders held when the store of that generation agreed with them."""
+
+    generation: int
+    listings: Listings
 
 
 @dataclass(frozen=True, slots=True)

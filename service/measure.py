@@ -35,7 +35,8 @@ class Measurer:
             self._wake.set()
 
     async def run(self) -> None:
-        """Measure what waits, then wait for more, until cancelled."""
+        """Measure what waits, then wait for more, until cancelled; the first scan comes before all of it."""
+        await self._ingest.first_scan.wait()
         while True:
             self._wake.clear()
             try:

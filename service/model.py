@@ -128,7 +128,7 @@ class AudioFile:
     """One audio file of a message, and what it was when it was ingested.
 
     `suffix` is the file's own (`wav`, `WAV` for wav49, `gsm`, ...; case matters). `inode`, `mtime_ns`, `size` and
-    `head` (a digest of its first 4 KiB, hex) say which file it is: numbers and paths change with every renumbering.
+    `head` (a digest of its first 1 KiB, hex) say which file it is: numbers and paths change with every renumbering.
     """
 
     suffix: str

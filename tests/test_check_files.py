@@ -47,6 +47,18 @@ def test_a_file_that_is_no_database_is_bad(tmp_path: Path) -> None:
     assert level is Level.BAD
 
 
+def test_a_damaged_database_is_bad(tmp_path: Path) -> None:
+    """Its head alone may be whole."""
+    path = tmp_path / "voicemaild.db"
+    connect(path).close()
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"x" * (len(content) - 4096)
+    path.write_bytes(content)
+    ((level, line),) = about(database(settings(None, tmp_path), Eyes.own()), "database")
+    assert level is Level.BAD
+    assert "damaged" in line
+
+
 def test_a_missing_ffmpeg_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     ((level, line),) = about(ffmpeg(), "ffmpeg")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from service import __version__
+from service.api.openapi import rendered
 from service.cli import leaves
 from tests.commands import Run, configuration, process, runner
 
@@ -22,7 +23,7 @@ def voicemaild(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("token",), ("mailbox",), ("run",), ("demo",), ("check",), ("scan",), ("version",)]
+    "command", [(), ("token",), ("mailbox",), ("run",), ("demo",), ("check",), ("scan",), ("openapi",), ("version",)]
 )
 def test_every_command_explains_itself(voicemaild: Run, command: Sequence[str]) -> None:
     done = voicemaild(*command, "--help")
@@ -45,6 +46,11 @@ def test_a_missing_configuration_fails_with_one_line(voicemaild: Run, tmp_path: 
     assert done.code == 1
     (line,) = done.err.splitlines()
     assert line.startswith("voicemaild: there is no")
+
+
+def test_a_configuration_that_cannot_be_read_fails_with_one_line(voicemaild: Run, tmp_path: Path) -> None:
+    done = voicemaild("token", "list", "--config", tmp_path)
+    assert (done.code, done.err) == (1, f"voicemaild: {tmp_path} cannot be read: Is a directory\n")
 
 
 @pytest.mark.parametrize(
@@ -112,6 +118,12 @@ def test_scan_reads_the_whole_spool(voicemaild: Run, config: Path) -> None:
     assert "2 of 2 mailboxes" in done.err
     listed = voicemaild("mailbox", "list", "--config", config)
     assert [line.split("\t")[:2] for line in listed.lines] == [["100@default", "1"], ["101@default", "1"]]
+
+
+def test_openapi_prints_the_document(voicemaild: Run) -> None:
+    done = voicemaild("openapi")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.encode() == rendered()
 
 
 def test_failures_are_found_in_groups_of_groups() -> None:

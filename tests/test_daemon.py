@@ -259,6 +259,24 @@ def test_the_key_of_links_is_made_once_and_is_nobody_elses_to_read(tmp_path: Pat
         daemon.link_key(database)
 
 
+def test_a_key_of_links_that_was_only_half_written_is_made_anew(tmp_path: Path) -> None:
+    """A disk that was full, or a kill at that moment, must not keep the daemon from ever starting again."""
+    (tmp_path / "link.key.new").write_bytes(b"short")
+    assert len(daemon.link_key(tmp_path / "voicemaild.db")) == 32
+    assert [path.name for path in tmp_path.iterdir()] == ["link.key"]
+
+
+def test_a_key_of_links_that_cannot_be_read_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "link.key").mkdir()
+    with pytest.raises(ConflictError, match=r"link\.key cannot be used: Is a directory"):
+        daemon.link_key(tmp_path / "voicemaild.db")
+
+
+async def test_an_address_that_nobody_knows_is_told_in_words(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"cannot listen on .*: Name or service not known; see \[http\]"):
+        await daemon.run(settings_for(tmp_path, None, http={"host": "no-such-host.invalid"}), environ={})
+
+
 async def test_sigterm_ends_it_cleanly_and_websockets_are_told(tmp_path: Path, pbx: Simulator) -> None:
     settings = settings_for(tmp_path, pbx)
     token = new_token(settings)

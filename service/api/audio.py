@@ -19,7 +19,7 @@ from pathlib import Path
 from aiohttp import hdrs, web
 
 from service.api.edge import Edge, Edges
-from service.api.gate import Gate
+from service.api.gate import CHALLENGE, Gate
 from service.api.ranges import Span, select, unchanged
 from service.api.wire import InvalidParametersError, RefusedError
 from service.errors import NotFoundError
@@ -75,7 +75,7 @@ class AudioFiles:
         if signature and self.edges.signer.valid(request.match_info["uuid"], expires, signature):
             return None
         if signature and hdrs.AUTHORIZATION not in request.headers:
-            raise RefusedError(HTTPStatus.UNAUTHORIZED, "This link has ended, or is not one of ours.")
+            raise RefusedError(HTTPStatus.UNAUTHORIZED, "This link has ended, or is not one of ours.", CHALLENGE)
         return self.gate.authorize(request, Scope.READ).view
 
     async def _find(self, uuid: str, view: View) -> Message:

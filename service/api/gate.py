@@ -10,7 +10,8 @@ from service.api.auth import Rates, Tokens, bearer
 from service.api.wire import RefusedError, Route
 from service.model import Principal, Scope
 
-_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="voicemaild"'}
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="voicemaild"'}
+"""What stands on every 401 (RFC 9110, 15.5.2)."""
 
 _INCLUDED = {scope: frozenset(other for other in Scope if scope.includes(other)) for scope in Scope}
 
@@ -36,14 +37,14 @@ class Gate:
         """Who sends this request. Raises RefusedError: 401 no or a wrong token, 403 a missing scope, 429 too often."""
         token = bearer(request.headers.get("Authorization", ""))
         if token is None:
-            raise RefusedError(HTTPStatus.UNAUTHORIZED, "A bearer token is needed.", _CHALLENGE)
+            raise RefusedError(HTTPStatus.UNAUTHORIZED, "A bearer token is needed.", CHALLENGE)
         return self.admit(token, scope)
 
     def admit(self, token: str, scope: Scope) -> Principal:
         """Who has this token; for tokens that come another way than in `Authorization`. Raises as `authorize` does."""
         principal = self.tokens.principal(token)
         if principal is None:
-            raise RefusedError(HTTPStatus.UNAUTHORIZED, "The token is unknown, revoked or expired.", _CHALLENGE)
+            raise RefusedError(HTTPStatus.UNAUTHORIZED, "The token is unknown, revoked or expired.", CHALLENGE)
         wait = self.rates.wait(principal.name)
         if wait:
             raise RefusedError(

@@ -40,7 +40,8 @@ _LIST_PARAMETERS = (
     Parameter("filter[from]", "Not before this time, in the PBX's timezone; a date means its first second.", _MOMENT),
     Parameter("filter[to]", "Not after this time, in the PBX's timezone; a date means its last second.", _MOMENT),
 )
-_ID = Parameter("id", "A message's `id`.", {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}, "path")
+_MOST = 10**18 - 1
+_ID = Parameter("id", "A message's `id`.", {"type": "integer", "minimum": 0, "maximum": _MOST}, "path")
 _UUID = Parameter("uuid", "A message's `uuid`.", {"type": "string", "format": "uuid"}, "path")
 
 _HOST = "http://127.0.0.1:8089"
@@ -183,7 +184,7 @@ _AUDIO = (
 
 # ---- the websocket and /events
 
-_SINCE = Parameter("since", "A position: tell what came after it.", {"type": "integer", "minimum": 0})
+_SINCE = Parameter("since", "A position: tell what came after it.", {"type": "integer", "minimum": 0, "maximum": _MOST})
 _RECORD = _MESSAGE | {
     "uuid": "6f0ad9d4-5a6c-5f3e-9a53-0d7a1c1b7a11",
     "mailbox": "100@default",

@@ -6,6 +6,7 @@ request handler is subclassed for both; everything else of it stays as it is.
 
 import asyncio
 import contextlib
+import errno
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -34,6 +35,8 @@ KEEPALIVE_S = 30.0
 LINGER_S = 10.0
 """For the body of a request that has been answered."""
 SHUTDOWN_S = 3.0
+EXHAUSTED_EVERY_S = 60.0
+"""Between two log lines about connections that cannot be accepted; asyncio has a thousand a second, with traceback."""
 MOST_REFUSED = 64
 """Connections over the limit that are answered with 503; beyond these they are cut without a word."""
 
@@ -251,11 +254,34 @@ async def listening(app: web.Application, host: str, port: int, deadlines: Deadl
     check_platform()
     runner = Runner(app, deadlines)
     await runner.setup()
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(Exhaustion())
     try:
         await web.TCPSite(runner, host, port, backlog=1024).start()
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
+        loop.set_exception_handler(before)
+
+
+class Exhaustion:
+    """What the event loop hands its troubles to: says now and then that there are too many open files, else as usual.
+
+    Connections wait then; asyncio tries again every second.
+    """
+
+    def __init__(self) -> None:
+        self._again = 0.0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Take note of one."""
+        error = context.get("exception")
+        if not (isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE) and "socket" in context):
+            loop.default_exception_handler(context)
+        elif loop.time() >= self._again:
+            self._again = loop.time() + EXHAUSTED_EVERY_S
+            log.error("connections cannot be accepted, they wait error=%r; raise LimitNOFILE", error.strerror)
 
 
 def check_platform() -> None:

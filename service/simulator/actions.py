@@ -137,8 +137,10 @@ async def _core_status(request: Request) -> Reply:
 
 
 async def _list_commands(request: Request) -> Reply:
-    known = ((command.name, str(command)) for command in commands(request.pbx.version))
-    return Reply(respond(request.action, "Success", *known))
+    user = request.client.user
+    assert user is not None  # nobody asks for it before the login
+    offered = [command for command in commands(request.pbx.version) if user.may(command.classes)]
+    return Reply(respond(request.action, "Success", *((command.name, str(command)) for command in offered)))
 
 
 async def _mailbox_status(request: Request) -> Reply:

@@ -26,10 +26,11 @@ def parse_envelope(data: bytes) -> Envelope | None:
     head, section, body = data.partition(b"[message]")
     if not section or not data.endswith(b"\n") or b"\0" in head:
         return None
-    lines = body.decode("utf-8", "replace").split("\n")
-    if any(line.startswith("origtime =") for line in lines):
+    text = body.decode("utf-8", "replace")
+    lines = text.split("\n")
+    if "\norigtime = " in text:
         lines = [line.replace(" = ", "=", 1) for line in lines]
-    fields = dict(line.split("=", 1) for line in lines if "=" in line)
+    fields = dict([line.split("=", 1) for line in lines if "=" in line])
     origtime, duration = _seconds(fields.get("origtime")), _seconds(fields.get("duration"))
     if origtime is None or duration is None:
         return None

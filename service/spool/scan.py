@@ -15,19 +15,16 @@ from pathlib import Path
 
 from service.errors import InvalidInputError, UnavailableError
 from service.model import INODE_BITS, Audio, Envelope, Folder, Found, Known, Mailbox, Stamp, valid_name
+from service.spool import listing
 from service.spool.envelope import parse_envelope
 from service.spool.files import Refused, Rejects, directory, message_name, open_regular, read_txt
+from service.spool.listing import Listing, Listings, Moved
 
-STALE_LOCK_S = 10.0
-"""A lock this old belongs to nobody: Asterisk holds one for milliseconds, and itself gives up after 5 s."""
 SETTLING_S = 1.0
 """So long a `.txt` may lack its msg_id, or be half written, before it is taken as it is."""
+WORTH_REMEMBERING = range(100, 4001)
+"""So many files a mailbox has whose listing is remembered: fewer are looked at as fast, more would take much room."""
 LARGEST_HASHED = 16 * 1024 * 1024
-
-FRESH_S = 1.0
-"""A directory that changed so lately may change again without another time to show for it (a tick is some 4 ms)."""
-
-Listing = dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,7 @@ class MailboxScan:
 
     `settled`: nothing moved meanwhile, so what was not found is not there. `pending`: a message is still being written;
     look again soon, and take nothing for gone until then. `looked` is for `Scanner.unchanged`, "" where that would not
-    be safe to rely on.
+    be safe to rely on. `listings` are for `Scanner.news`, None where they are not worth it or not safe.
     """
 
     mailbox: Mailbox
@@ -44,21 +41,28 @@ class MailboxScan:
     settled: bool = True
     pending: bool = False
     looked: str = ""
-
-
-class _Moved(Exception):  # noqa: N818 -- a signal within this module
-    """Something changed under the scan."""
+    listings: Listings | None = None
 
 
 class Scanner:
-    """Scans the spool at `root`. `describe` tells what an open file is; `suffixes` are those of audio, best first."""
+    """Scans the spool at `root`. `describe` tells what an open file is; `suffixes` are those of audio, best first.
+
+    Of mailboxes that have `worth_remembering` files the listings are given, for `news`.
+    """
 
     def __init__(
-        self, root: Path, describe: Callable[[int, str], Audio | None], suffixes: Sequence[str], rejects: Rejects
+        self,
+        root: Path,
+        describe: Callable[[int, str], Audio | None],
+        suffixes: Sequence[str],
+        rejects: Rejects,
+        *,
+        worth_remembering: range = WORTH_REMEMBERING,
     ) -> None:
         self.root = root
         self.rejects = rejects
         self._describe = describe
+        self._remember = worth_remembering
         self._rank = {suffix: rank for rank, suffix in enumerate(suffixes)}
 
     def mailboxes(self) -> list[Mailbox]:
@@ -103,7 +107,7 @@ class Scanner:
                         raise empty(self.root) from None
                     return MailboxScan(mailbox)
                 return self._scan(mailbox, box, known, stack)
-        except _Moved:
+        except Moved:
             return MailboxScan(mailbox, settled=False)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
@@ -112,25 +116,62 @@ class Scanner:
 
     def _scan(self, mailbox: Mailbox, box: int, known: Sequence[Known], stack: contextlib.ExitStack) -> MailboxScan:
         looked_at = {"": os.fstat(box)}
-        present = _folders(box)
+        present = listing.folders(box)
         folders = {folder: fd for folder in present if (fd := self._folder(mailbox, folder, box, stack)) is not None}
         looked_at |= {folder.value: os.fstat(fd) for folder, fd in folders.items()}
-        before = {folder: _listing(fd) for folder, fd in folders.items()}
-        if any(_locked(fd, before[folder]) for folder, fd in folders.items()):
-            raise _Moved
+        before = {folder: listing.names(fd) for folder, fd in folders.items()}
+        if any(listing.locked(fd, before[folder]) for folder, fd in folders.items()):
+            raise Moved
         reader = _Reader(self, mailbox, known)
         for folder, fd in folders.items():
             reader.read(folder, fd, before[folder])
-        if present != _folders(box) or any(
-            _changed(fd, looked_at[folder.value], before[folder]) for folder, fd in folders.items()
+        if present != listing.folders(box) or any(
+            listing.changed(fd, looked_at[folder.value], before[folder]) for folder, fd in folders.items()
         ):
-            raise _Moved
+            raise Moved
         closed = set(present) - set(folders)
         found = [*reader.found, *(_where_it_was(row) for row in known if row.folder in closed)]
         doubtful = reader.pending or reader.nameless or reader.refused or closed
-        safe = not doubtful and all(_rests(status) for status in looked_at.values())
-        looked = " ".join(_seen(name, status) for name, status in looked_at.items()) if safe else ""
-        return MailboxScan(mailbox, found, pending=reader.pending, looked=looked)
+        safe = not doubtful and all(listing.rests(status) for status in looked_at.values())
+        looked = " ".join(listing.seen(name, status) for name, status in looked_at.items()) if safe else ""
+        listings = None if doubtful else self._worth_remembering(before)
+        return MailboxScan(mailbox, found, pending=reader.pending, looked=looked, listings=listings)
+
+    def news(self, mailbox: Mailbox, remembered: Listings) -> MailboxScan | None:
+        """The messages that came since these listings, and they alone; None where a whole `scan` is needed.
+
+        It is where anything but new names is seen, or none, or one that is still being written. What came is read, and
+        still has its names afterwards. A message that took the name and the inodes of one that went is not seen, as
+        long as another came after it: the next whole scan sees it, and each message is told of more than once.
+        """
+        try:
+            with contextlib.ExitStack() as stack:
+                root = stack.enter_context(directory(self.root))
+                context = stack.enter_context(directory(mailbox.context, root))
+                box = stack.enter_context(directory(mailbox.extension, context))
+                if set(listing.folders(box)) != remembered.keys():
+                    return None
+                folders = {folder: stack.enter_context(directory(folder.value, box)) for folder in remembered}
+                return self._news(mailbox, folders, remembered)
+        except (Moved, OSError):
+            return None
+
+    def _news(self, mailbox: Mailbox, folders: Mapping[Folder, int], remembered: Listings) -> MailboxScan | None:
+        listings = {folder: listing.names(fd) for folder, fd in folders.items()}
+        reader = _Reader(self, mailbox, ())
+        for folder, fd in folders.items():
+            before, now = remembered[folder], listings[folder]
+            added = {name: inode for name, inode in now.items() if before.get(name) != inode}
+            if not added and len(now) == len(before):
+                continue
+            if listing.locked(fd, now) or not listing.only_new_messages(added, before, now):
+                return None
+            reader.read(folder, fd, added)
+            if any(listing.stat(name, fd).st_ino != inode for name, inode in added.items()):
+                return None
+        if not reader.found or reader.pending or reader.nameless or reader.refused:
+            return None
+        return MailboxScan(mailbox, reader.found, listings=self._worth_remembering(listings))
 
     def _folder(self, mailbox: Mailbox, folder: Folder, box: int, stack: contextlib.ExitStack) -> int | None:
         """A folder, open; None where a link or a file stands in its place, which says nothing of the other folders."""
@@ -141,6 +182,10 @@ class Scanner:
                 raise
             self.rejects.note(f"{mailbox}/{folder.value}", "link")
             return None
+
+    def _worth_remembering(self, listings: Listings) -> Listings | None:
+        locked = any(".lock" in names for names in listings.values())
+        return None if locked or sum(map(len, listings.values())) not in self._remember else listings
 
     def unchanged(self, looked: Mapping[Mailbox, str]) -> list[Mailbox]:
         """Those mailboxes whose directories are as they were when they were `looked` at.
@@ -155,7 +200,7 @@ class Scanner:
         names = [part.partition("=")[0] for part in then.split(" ")]
         try:
             there = [(name, os.stat(f"{path}/{name}", follow_symlinks=False)) for name in names]  # noqa: PTH116 -- 50,000 Paths take longer than the looks
-            return " ".join(_seen(name, status) for name, status in there)
+            return " ".join(listing.seen(name, status) for name, status in there)
         except OSError:
             return ""
 
@@ -191,7 +236,7 @@ class _Reader:
         unknown: list[tuple[int, os.stat_result]] = []
         texts = [(parsed[0], name) for name in names if (parsed := message_name(name)) and parsed[1] == "txt"]
         for msgnum, name in texts:
-            status = _stat(name, fd)
+            status = listing.stat(name, fd)
             stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
             row = self._by_stamp.get(stamp)
             if row is not None and row.audio_inode is not None and row.audio_inode & INODE_BITS in inodes:
@@ -220,7 +265,7 @@ class _Reader:
             self._refuse(f"{folder}/{name}", refused.reason)
             return None
         except FileNotFoundError:
-            raise _Moved from None
+            raise Moved from None
         except PermissionError:
             self._wait(status.st_mtime, f"{folder}/{name}", "permission")
             return None
@@ -284,54 +329,9 @@ def _by_number(names: Listing) -> dict[int, dict[str, int]]:
     return groups
 
 
-def _folders(box: int) -> list[Folder]:
-    with os.scandir(box) as entries:
-        present = {entry.name for entry in entries}
-    return [folder for folder in Folder if folder.value in present]
-
-
 def _where_it_was(row: Known) -> Found:
     """A known message whose folder cannot be looked into: nothing says that it is gone."""
     return Found(Folder(row.folder), row.msgnum, row.stamp, row.msg_id, row)
-
-
-def _seen(name: str, status: os.stat_result) -> str:
-    """One directory of a mailbox in `looked`; its name is that of a folder, or "" for the mailbox itself."""
-    return f"{name}={status.st_ino}:{status.st_mtime_ns}"
-
-
-def _rests(status: os.stat_result) -> bool:
-    return time.time() - status.st_mtime > FRESH_S
-
-
-def _listing(fd: int) -> Listing:
-    """The messages' files and the lock, by name, with their inodes."""
-    with os.scandir(fd) as entries:
-        return {entry.name: entry.inode() for entry in entries if message_name(entry.name) or entry.name == ".lock"}
-
-
-def _changed(fd: int, then: os.stat_result, names: Listing) -> bool:
-    """Whether something came, went or was renamed in a directory since it was listed.
-
-    Its time says so, unless that happened within the tick (4 ms) of a change before it; then the names say so.
-    """
-    now = os.fstat(fd)
-    if (now.st_mtime_ns, now.st_ctime_ns) != (then.st_mtime_ns, then.st_ctime_ns):
-        return True
-    return {name for name in os.listdir(fd) if message_name(name) or name == ".lock"} != names.keys()
-
-
-def _locked(fd: int, names: Listing) -> bool:
-    if ".lock" not in names:
-        return False
-    return abs(time.time() - _stat(".lock", fd).st_mtime) < STALE_LOCK_S
-
-
-def _stat(name: str, fd: int) -> os.stat_result:
-    try:
-        return os.stat(name, dir_fd=fd, follow_symlinks=False)
-    except FileNotFoundError:
-        raise _Moved from None
 
 
 def _digest(fd: int) -> bytes:

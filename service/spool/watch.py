@@ -15,7 +15,7 @@ import watchfiles
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from service.errors import InvalidInputError
-from service.model import Folder, Mailbox
+from service.model import Folder, Mailbox, valid_name
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ STEP_MS = 5
 TICK_MS = 100
 RESTART_S = 0.5
 MISSING_S = 1.0
+NEW_CONTEXT_S = 1.0
 RETRY_S = 60.0
 _FOLDERS = frozenset(folder.value for folder in Folder)
 
@@ -44,10 +45,17 @@ def mailbox_of(path: str, root: str) -> tuple[Mailbox, bool] | None:
         return None
 
 
+def is_context(path: str, root: str) -> bool:
+    """Whether a changed path is that of a context: what was made in it before it was watched told nothing."""
+    name = path[len(root) :].strip("/")
+    return "/" not in name and valid_name(name)
+
+
 class Watcher:
     """Calls `on_hint` on the event loop for every mailbox that may have changed.
 
-    `on_restart` is called whenever the watches were set anew: events may have been missed, look at everything.
+    `on_restart` is called whenever the watches were set anew, or a context came or went: events may have been missed,
+    look at everything.
     `on_state` tells whether inotify works: True, or False with the reason (then the listener has to poll).
     """
 
@@ -99,6 +107,10 @@ class Watcher:
         self._tell("")
         self._on_restart()
 
+    def _look_twice(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._on_restart()
+        loop.call_later(NEW_CONTEXT_S, self._on_restart)
+
     async def _watch(self) -> None:
         stop, loop = threading.Event(), asyncio.get_running_loop()
         try:
@@ -107,10 +119,11 @@ class Watcher:
             stop.set()
 
     def _watch_blocking(self, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
+        next(self._root.iterdir(), None)  # raises where it cannot be read; watchfiles would say nothing
         watched, root = _identity(self._root), str(self._root.resolve())
         hints = watchfiles.watch(
             root,
-            watch_filter=lambda _change, path: mailbox_of(path, root) is not None,
+            watch_filter=lambda _change, path: mailbox_of(path, root) is not None or is_context(path, root),
             debounce=DEBOUNCE_MS,
             step=STEP_MS,
             stop_event=stop,
@@ -125,6 +138,8 @@ class Watcher:
             found = dict(hint for _change, path in changes if (hint := mailbox_of(path, root)))
             for mailbox, is_directory in found.items():
                 loop.call_soon_threadsafe(self._on_hint, mailbox, is_directory)
+            if any(is_context(path, root) for _change, path in changes):
+                loop.call_soon_threadsafe(self._look_twice, loop)
             if _identity(self._root) != watched:  # unmounted, mounted or moved: inotify stays with what was there
                 return
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ import aiosqlite
 
 from service.errors import UnavailableError
 from service.model import Record
-from service.store import mailboxes
+from service.store import mailboxes, schema
 from service.store.schema import connect
 from service.store.transaction import Transaction
 
@@ -30,7 +31,10 @@ T = TypeVar("T")
 
 MOST_WAITING = 10_000
 MOST_IN_A_TRANSACTION = 500
-WAIT_S = 30.0
+FINISH_S = 1.0
+"""So long what waits at the end may take; what another process has locked even then is given up."""
+PATIENCE_MS = 200
+"""How long SQLite itself waits for a lock; nothing can end that earlier, so that it is asked again instead."""
 READERS = 2  # one may count while the other pages; more give nothing
 
 
@@ -81,6 +85,7 @@ class Store:
         self._writer = writer
         self._readers = cycle(readers)
         self._waiting: asyncio.Queue[_Change[Any]] = asyncio.Queue(MOST_WAITING)
+        self._closing = threading.Event()
         self._on_commit: Callable[[Sequence[Record]], None] = lambda _records: None
 
     @classmethod
@@ -93,7 +98,7 @@ class Store:
         async with contextlib.AsyncExitStack() as stack:
             first = await asyncio.to_thread(connect, path)
             first.close()
-            writer = _Connection(lambda: connect(path), 64)
+            writer = _Connection(lambda: _writer(path), 64)
             readers = [_Connection(lambda: connect(path, readonly=True), 64) for _ in range(READERS)]
             for connection in (writer, *readers):
                 await stack.enter_async_context(connection)
@@ -147,7 +152,7 @@ class Store:
     async def _commit(self, batch: Sequence[_Change[Any]]) -> None:
         fns = [change.fn for change in batch]
         try:
-            outcomes = await self._writer.run(lambda conn: _transact(conn, self.pbx, fns))
+            outcomes = await self._writer.run(lambda conn: _transact(conn, self.pbx, fns, self._closing))
         except sqlite3.OperationalError as error:
             self._note_failure(str(error))
             outcomes = [_Outcome(error=UnavailableError(f"the store cannot write: {error}")) for _ in batch]
@@ -170,9 +175,14 @@ class Store:
     async def _finish(self, writer: "asyncio.Task[None]") -> None:
         """Let what waits or is being written come to its end, then end the writer."""
         if not writer.done():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(WAIT_S):
+            try:
+                async with asyncio.timeout(FINISH_S):
                     await self._waiting.join()
+            except TimeoutError:
+                self._closing.set()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(FINISH_S):
+                        await self._waiting.join()
         writer.cancel()
 
 
@@ -184,9 +194,31 @@ def _at_one_moment(conn: sqlite3.Connection, fn: Callable[[sqlite3.Connection], 
         conn.execute("ROLLBACK")
 
 
-def _transact(conn: sqlite3.Connection, pbx: str, fns: Sequence[Callable[[Transaction], Any]]) -> list[_Outcome]:
+def _writer(path: Path) -> sqlite3.Connection:
+    conn = connect(path)
+    conn.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+    return conn
+
+
+def _begin(conn: sqlite3.Connection, closing: threading.Event) -> None:
+    """Wait for the lock of writers as long as everybody does, but not beyond the store's end."""
+    latest = time.monotonic() + schema.BUSY_TIMEOUT_S
+    while True:
+        try:
+            conn.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            locked = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+            if not locked or closing.is_set() or time.monotonic() >= latest:
+                raise
+        else:
+            return
+
+
+def _transact(
+    conn: sqlite3.Connection, pbx: str, fns: Sequence[Callable[[Transaction], Any]], closing: threading.Event
+) -> list[_Outcome]:
     """Run all changes in one transaction, each undone alone when it raises."""
-    conn.execute("BEGIN IMMEDIATE")
+    _begin(conn, closing)
     try:
         now_ms = time.time_ns() // 1_000_000
         outcomes = [_apply(conn, fn, Transaction(conn, pbx, now_ms)) for fn in fns]

@@ -3,12 +3,12 @@
 import hashlib
 import sqlite3
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import orjson
 
 from service.errors import ConflictError, NotFoundError
-from service.model import Box, Counts, Mailbox, View
+from service.model import Box, Counts, Folder, Mailbox, Status, View
 from service.store import journal
 from service.store.transaction import Transaction
 
@@ -100,6 +100,13 @@ def snapshot(conn: sqlite3.Connection) -> tuple[int, dict[Mailbox, Counts]]:
     return journal.bounds(conn)[1], counts(conn)
 
 
+def message_count(conn: sqlite3.Connection, view: View) -> int:
+    """How many messages the boxes in view hold, read or not."""
+    condition, parameters = in_view(view, "name")
+    row = conn.execute(f"SELECT coalesce(sum(new + old + saved), 0) FROM mailbox WHERE 1 {condition}", parameters)
+    return int(row.fetchone()[0])
+
+
 def unread_count(conn: sqlite3.Connection, view: View) -> int:
     """How many unread messages the boxes in view hold."""
     condition, parameters = in_view(view, "name")
@@ -110,15 +117,12 @@ def unread_count(conn: sqlite3.Connection, view: View) -> int:
 def recount(tx: Transaction, mailbox: Mailbox, mailbox_id: int) -> None:
     """Count the mailbox's messages anew; when the badge changed, keep it and write an `unread` record."""
     before = Counts(*tx.conn.execute(f"SELECT {_COUNTS} FROM mailbox WHERE id = ?", (mailbox_id,)).fetchone())
-    row = tx.conn.execute(
-        "SELECT coalesce(sum(status = 1), 0),"
-        " coalesce(sum(status = 2 AND folder IN ('INBOX', 'Urgent', 'Old')), 0),"
-        " coalesce(sum(status = 2 AND folder NOT IN ('INBOX', 'Urgent', 'Old')), 0),"
-        " coalesce(sum(status = 1 AND folder = 'Urgent'), 0)"
-        " FROM message WHERE mailbox_id = ? AND deleted_ms IS NULL",
+    rows = tx.conn.execute(
+        "SELECT status, folder, count(*) FROM message WHERE mailbox_id = ? AND deleted_ms IS NULL"
+        " GROUP BY status, folder",  # the order of the index message_live
         (mailbox_id,),
-    ).fetchone()
-    after = Counts(*row)
+    )
+    after = _counted({(Status(status), Folder(folder)): number for status, folder, number in rows})
     if after == before:
         return
     tx.conn.execute(
@@ -126,6 +130,14 @@ def recount(tx: Transaction, mailbox: Mailbox, mailbox_id: int) -> None:
         (after.new, after.old, after.saved, after.urgent, mailbox_id),
     )
     journal.append(tx, "unread", mailbox, after, after.new - before.new)
+
+
+def _counted(numbers: Mapping[tuple[Status, Folder], int]) -> Counts:
+    """The badge of a mailbox that has so many messages of each status in each folder."""
+    new = sum(number for (status, _), number in numbers.items() if status is Status.UNREAD)
+    saved = sum(number for (status, folder), number in numbers.items() if status is Status.READ and folder.saved)
+    urgent = numbers.get((Status.UNREAD, Folder.URGENT), 0)
+    return Counts(new, sum(numbers.values()) - new - saved, saved, urgent)
 
 
 def adopt_pbx(conn: sqlite3.Connection, pbx: str) -> None:

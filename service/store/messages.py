@@ -66,7 +66,10 @@ class Page:
 def page(conn: sqlite3.Connection, view: View, query: MessageQuery) -> Page:
     """The messages in view that match, sorted, `limit` of them from `offset` on, and the exact total."""
     where, parameters = _where(view, query)
-    total = int(conn.execute(f"SELECT count(*) {_FROM} WHERE {where}", parameters).fetchone()[0])
+    if query.filters or query.since is not None or query.until is not None:
+        total = int(conn.execute(f"SELECT count(*) {_FROM} WHERE {where}", parameters).fetchone()[0])
+    else:
+        total = mailboxes.message_count(conn, view)  # kept, not counted
     direction = "DESC" if query.descending else "ASC"
     order = f"{_SORTS[query.sort]} {direction}"
     if query.sort != "id":

@@ -1,9 +1,11 @@
 """What reconcile reads and writes: the only way the state of voicemail changes here."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
+
+import orjson
 
 from service.difference import Difference
 from service.model import Found, Known, Mailbox, Message, Status
@@ -25,6 +27,18 @@ def known(conn: sqlite3.Connection, mailbox: Mailbox) -> tuple[int, list[Known]]
         (row[0],),
     )
     return int(row[1]), list(map(Known._make, rows))
+
+
+def knows(conn: sqlite3.Connection, mailbox: Mailbox, msg_ids: Sequence[str]) -> tuple[int, bool]:
+    """The mailbox's generation, and whether it has, or had, a message of any of these ids."""
+    row = conn.execute("SELECT id, generation FROM mailbox WHERE name = ?", (str(mailbox),)).fetchone()
+    if row is None:
+        return 0, False
+    found = conn.execute(
+        "SELECT 1 FROM message WHERE mailbox_id = ? AND msg_id IN (SELECT value FROM json_each(?)) LIMIT 1",
+        (row[0], orjson.dumps(list(msg_ids))),
+    )
+    return int(row[1]), found.fetchone() is not None
 
 
 def apply(

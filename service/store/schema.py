@@ -108,11 +108,15 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
         conn = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     except sqlite3.OperationalError as error:
         raise ConflictError(f"cannot open the database {path}: {error}; see [store] path and its owner") from error
-    conn.execute("PRAGMA synchronous = FULL")  # what was answered survives a power cut
-    conn.execute("PRAGMA cache_size = -32000")
-    conn.execute("PRAGMA foreign_keys = ON")
-    if readonly:
-        conn.execute("PRAGMA query_only = ON")
+    try:
+        conn.execute("PRAGMA synchronous = FULL")  # what was answered survives a power cut
+        conn.execute("PRAGMA cache_size = -32000")
+        conn.execute("PRAGMA foreign_keys = ON")
+        if readonly:
+            conn.execute("PRAGMA query_only = ON")
+    except sqlite3.DatabaseError as error:  # the first that reads more than the file's head
+        conn.close()
+        raise ConflictError(f"{path} cannot be used as the database: {error}") from error
     return conn
 
 
@@ -142,6 +146,23 @@ def version(path: Path) -> int:
         return int(conn.execute("PRAGMA user_version").fetchone()[0])
     finally:
         conn.close()
+
+
+def damage(path: Path) -> str:
+    """What is wrong within the database's file, "" where nothing is; reads all of it, and nothing else.
+
+    Raises sqlite3.OperationalError where it cannot be opened now.
+    """
+    conn = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
+    try:
+        found = str(conn.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    finally:
+        conn.close()
+    return "" if found == "ok" else " ".join(found.split())
 
 
 def _migrate(path: Path) -> None:

@@ -49,7 +49,7 @@ function kind(schema) {
   if (schema.enum) return schema.enum.flatMap((value, place) => [place ? ", " : "", made("code", "", JSON.stringify(value))]);
   if (schema.type === "array") return schema.items ? ["list of ", ...kind(schema.items)] : ["list"];
   if (typeof schema.additionalProperties === "object") return ["object of ", ...kind(schema.additionalProperties)];
-  return [[schema.type, schema.format && `(${schema.format})`, ...limits(schema)].filter(Boolean).join(" ")];
+  return [[schema.format ?? schema.type, ...limits(schema)].filter(Boolean).join(", ")];
 }
 
 function limits({ minimum, maximum, maxLength, default: otherwise }) {
@@ -65,8 +65,8 @@ function limits({ minimum, maximum, maxLength, default: otherwise }) {
 
 function show() {
   element("version").textContent = api.info.version;
-  const prefixes = api.servers.map((server) => server.url).filter((url) => url !== "/");
-  element("about").replaceChildren(...prose(`${api.info.description} Messages are also under ${prefixes.map((url) => `\`${url}\``).join(", ")}.`));
+  const prefixes = api.servers.filter(({ url }) => url !== "/").map(({ url }) => `\`${url}\``).join(", ");
+  element("about").replaceChildren(...prose(`${api.info.description} Messages are also under ${prefixes}.`));
   const operations = Object.entries(api.paths).flatMap(([path, item]) =>
     Object.entries(item).filter(([key]) => key !== "servers").map(([method, operation]) => ({ path, method, ...operation })));
   element("operations").replaceChildren(...api.tags.map((tag) => {
@@ -80,7 +80,7 @@ function show() {
 function operationBox(operation) {
   const { path, method, summary, description, responses } = operation;
   const box = made("details", "operation", made("summary", "",
-    made("span", `method ${method}`, method.toUpperCase()), " ", made("code", "", path), " ", made("span", "faint", summary)));
+    made("span", `method ${method}`, method.toUpperCase()), " ", made("code", "name", path), " ", made("span", "faint", summary)));
   box.id = operation.operationId;
   const answers = Object.entries(responses).map(([code, answer]) => {
     const { description: words, content = {} } = resolved(answer);
@@ -102,7 +102,7 @@ function access({ security }) {
 }
 
 function schemaBox(name, schema) {
-  const box = made("details", "", made("summary", "", made("code", "", name), " ", made("span", "faint", schema.description ?? "")));
+  const box = made("details", "", made("summary", "", made("code", "name", name), " ", made("span", "faint", ...prose(schema.description))));
   box.id = `schema-${name}`;
   const rows = Object.entries(schema.properties ?? {}).map(([key, property]) => [
     [made("code", "", key), schema.required?.includes(key) ? "" : " (optional)"], kind(property), prose(property.description)]);
@@ -126,7 +126,8 @@ function form(operation) {
     input.id = `${operation.operationId}-${place}`;
     const label = made("label", "", made("code", "", parameter.name), parameter.required ? " (required)" : "");
     label.htmlFor = input.id;
-    return [label, input, [...prose(parameter.description), " ", made("span", "faint", ...kind(parameter.schema))]];
+    const type = parameter.schema.enum ? limits(parameter.schema).filter(Boolean) : kind(parameter.schema);
+    return [label, input, [...prose(parameter.description), " ", made("span", "faint", ...type)]];
   });
   const box = made("form", "try", ...(rows.length ? [table(["Parameter", "Value", ""], rows)] : []));
   const button = made("button", "", "Send");
@@ -213,6 +214,7 @@ function listener(button, answer) {
 
 element("token").value = sessionStorage.getItem("token") ?? "";
 element("token").addEventListener("change", () => sessionStorage.setItem("token", element("token").value.trim()));
+element("sign-in").addEventListener("submit", (event) => event.preventDefault());
 window.addEventListener("hashchange", openNamed);
 try {
   const response = await fetch(here("openapi.json"));

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 import orjson
+from aiohttp import web
 from yarl import URL
 
 from service.api.app import build
@@ -66,6 +67,7 @@ class Answer:
 class Site:
     """A running HTTP side, its parts, and a client. `leave` has a caller leave a message."""
 
+    app: web.Application
     url: str
     port: int
     spool: Path
@@ -154,7 +156,7 @@ async def running(
         port = await stack.enter_async_context(listening(app, "127.0.0.1", 0, deadlines))
         client = await stack.enter_async_context(aiohttp.ClientSession())
         url = f"http://127.0.0.1:{port}"
-        yield Site(url, port, spool, store, ingest, health, metrics, tokens, client)
+        yield Site(app, url, port, spool, store, ingest, health, metrics, tokens, client)
 
 
 def write_wav(path: Path, samples: Sequence[int]) -> None:

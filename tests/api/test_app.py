@@ -19,7 +19,8 @@ from service.store import tokens as token_rows
 from tests.api.site import KEY, Site
 from tests.api.test_message_voice import FailingPbx
 
-OPEN = {"/", "/app.js", "/style.css", "/icon.svg", "/healthz", "/readyz", "/metrics"}
+PAGES = {"/", "/app.js", "/style.css", "/icon.svg", "/docs", "/docs.js", "/openapi.json"}
+OPEN = PAGES | {"/healthz", "/readyz", "/metrics"}
 
 
 @pytest.fixture

@@ -227,3 +227,12 @@ async def test_all_that_can_be_asked_is_answered_as_recorded(tmp_path: Path, ver
         expected, _, listed = recorded(version, "actions-status").partition(b"Response: Success\r\nActionID: a28\r\n")
         assert answers == expected
         assert set(commands.splitlines()) <= {*listed.splitlines(), b"Response: Success", b"ActionID: a28"}
+
+
+async def test_what_a_user_may_not_ask_for_is_not_on_the_list_of_actions(tmp_path: Path) -> None:
+    """`action_listcommands()` in manager.c leaves out what the session has no right to write."""
+    async with simulator(tmp_path) as pbx, logged_in(pbx, Username="daemon", Secret="d") as client:
+        commands = await client.ask("ListCommands")
+    assert b"MailboxCount: " in commands
+    assert b"Ping: " in commands
+    assert b"VoicemailMove: " not in commands

@@ -89,5 +89,3 @@ def listed(version: int) -> list[tuple[str, ...]]:
     """What lies in it, as a shell has listed it: mailbox, folder, number, msg_id, origtime, ..., milliseconds."""
     lines = (FIXTURES / f"spool-{version}.tsv").read_text().splitlines()
     return [tuple(line.split("\t")) for line in lines]
-
-

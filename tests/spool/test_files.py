@@ -16,6 +16,10 @@ from tests.spool.house import BOX, House
 NAME = "msg0000.txt"
 
 
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     place = tmp_path / "INBOX"
@@ -88,14 +92,14 @@ def test_a_device_is_refused() -> None:
 
 
 def test_a_refused_file_is_closed_again(place: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     for make, _reason in ODD:
         make(place / NAME)
         with directory(place) as fd, pytest.raises(Refused):
             read_txt(NAME, fd)
         (place / NAME).rename(place / f"{make.__name__}")
         (place.parent / "secret").unlink(missing_ok=True)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 @pytest.mark.parametrize("size", [0, 1, LARGEST_TXT])
@@ -255,11 +259,11 @@ def link_the_context(audio: Path) -> None:
 )
 def test_nothing_but_the_very_file_that_was_ingested_is_opened(house: House, change: Callable[[Path], object]) -> None:
     file = ingested(house)
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     change(house.folder() / "msg0000.wav")
     with pytest.raises(NotFoundError):
         played(house, file)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 def test_another_message_that_took_its_number_is_not_played_as_it(house: House) -> None:

@@ -371,7 +371,7 @@ def test_a_refused_format_leaves_the_others(house: House) -> None:
     assert audio.file.suffix == "gsm"
 
 
-@pytest.mark.parametrize("depth", ["default", "default/100", "default/100/INBOX"])
+@pytest.mark.parametrize("depth", ["default", "default/100"])
 def test_a_mailbox_reached_over_a_link_is_not_read_and_not_empty_either(
     house: House, tmp_path: Path, depth: str
 ) -> None:
@@ -384,11 +384,39 @@ def test_a_mailbox_reached_over_a_link_is_not_read_and_not_empty_either(
     assert house.refused == {"link": 1}
 
 
-def test_a_file_where_a_folder_should_be_makes_a_mailbox_unreadable_not_empty(house: House) -> None:
+def link(place: Path) -> None:
+    place.symlink_to("/etc")
+
+
+@pytest.mark.parametrize("make", [link, Path.touch, os.mkfifo])
+def test_what_stands_where_a_folder_should_be_hides_no_other_folder(
+    house: House, make: Callable[[Path], object]
+) -> None:
+    """One hostile name must not stop a mailbox; what was known to lie there is not taken for gone."""
     house.message(0)
-    (house.root / "default" / "100" / "Old").touch()
-    with pytest.raises(UnavailableError):
-        house.scan()
+    old = house.message(1, "Old")
+    known = [remembered(found, number) for number, found in enumerate(house.scan().found)]
+    old.parent.rename(house.root / "aside")
+    make(old.parent)
+    house.message(2)
+    assert house.found(known) == [
+        ("INBOX", 0, "1795210952-00000000"),
+        ("INBOX", 2, "1795210952-00000002"),
+        ("Old", 1, "1795210952-00000001"),
+    ]
+    assert house.refused == {"link": 1}
+    assert looked(house) == {BOX: ""}
+
+
+def test_when_all_of_the_spool_is_gone_no_message_is_gone_for_that(house: House) -> None:
+    """It is not mounted."""
+    house.message(0)
+    known = [remembered(house.one())]
+    (house.root / "default").rename(house.root.with_name("aside"))
+    with pytest.raises(UnavailableError, match="is it mounted"):
+        house.scan(known)
+    (house.root / "other").mkdir()
+    assert house.found(known) == []
 
 
 # --- passing over what did not change
@@ -474,5 +502,3 @@ def test_a_message_known_without_a_msg_id_may_be_given_one_any_time(house: House
     known = [remembered(house.one())._replace(audio_inode=(house.folder() / "msg0000.wav").stat().st_ino)]
     looked(house)
     assert house.scan(known).looked == ""
-
-

@@ -56,6 +56,26 @@ def test_commits_are_durable_and_readers_do_not_wait_for_the_writer(path: Path) 
     assert pragmas == ["wal", 2, 1]
 
 
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_database_that_is_damaged_behind_its_head_is_told_in_words(path: Path, readonly: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+    made(path)
+    content = bytearray(path.read_bytes())
+    content[100:] = b"x" * (len(content) - 100)
+    path.write_bytes(content)
+    assert version(path) == len(schema.MIGRATIONS)
+    with pytest.raises(ConflictError, match="cannot be used as the database"):
+        connect(path, readonly=readonly)
+
+
+def test_damage_is_seen_wherever_it_is(path: Path) -> None:
+    made(path)
+    assert schema.damage(path) == ""
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"x" * (len(content) - 4096)
+    path.write_bytes(content)
+    assert schema.damage(path)
+
+
 def test_a_connection_for_reading_cannot_write(path: Path) -> None:
     made(path)
     with closing(connect(path, readonly=True)) as conn, pytest.raises(sqlite3.OperationalError, match="readonly"):

@@ -1,0 +1,160 @@
+import asyncio
+import socket
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+
+from service import housekeeping
+from service.errors import UnavailableError
+from service.health import Health, StoreState
+from service.housekeeping import feed_watchdog, prune_journal, watch_store
+from service.model import Counts, Mailbox
+from service.sdnotify import Notifier
+from service.store import Store, journal, schema
+from service.store.transaction import Transaction
+
+DAY_MS = 24 * 3600 * 1000
+BOX = Mailbox("default", "100")
+
+
+@pytest.fixture
+async def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
+    monkeypatch.setattr(schema, "BUSY_TIMEOUT_S", 0)
+    async with asyncio.timeout(60), Store.open(tmp_path / "voicemaild.db", pbx="pbx1") as store:
+        yield store
+
+
+@asynccontextmanager
+async def running(job: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(job)
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Nothing tells when a job has done its round, so look at every turn of the loop."""
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+async def until_kept(store: Store, count: int) -> tuple[int, int]:
+    """Wait until the journal holds so many records."""
+    async with asyncio.timeout(30):
+        while True:
+            first, last = await store.read(journal.bounds)
+            if last + 1 - first == count:
+                return first, last
+
+
+async def written(store: Store, *days_ago: float) -> None:
+    """Records of these ages."""
+    now_ms = int(time.time() * 1000)
+
+    def write(tx: Transaction) -> None:
+        for days in days_ago:
+            tx.now_ms = int(now_ms - days * DAY_MS)
+            journal.append(tx, "unread", BOX, Counts())
+
+    await store.write(write)
+
+
+async def test_the_journal_is_pruned_of_what_is_too_old(store: Store) -> None:
+    await written(store, 9, 8, 7.01, 6.99, 0)
+    async with running(prune_journal(store, 7)):
+        assert await until_kept(store, 2) == (4, 5)
+
+
+async def test_it_is_pruned_in_small_steps_until_all_is_done_and_again_later(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "PRUNE_AT_ONCE", 2)
+    monkeypatch.setattr(housekeeping, "PRUNE_EVERY_S", 0.01)
+    await written(store, *[9] * 5, 1)
+    async with running(prune_journal(store, 7)):
+        await until_kept(store, 1)
+        await written(store, 9)
+        await until_kept(store, 2)
+    assert (await store.read(journal.bounds)) == (6, 7)
+
+
+async def test_with_0_days_everything_is_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "PRUNE_EVERY_S", 0)
+    await written(store, 5000)
+    async with running(prune_journal(store, 0)):
+        for _ in range(5):
+            await store.write(lambda _tx: None)  # one after the other, so that pruning would have had its turn
+    assert await store.read(journal.bounds) == (1, 1)
+
+
+async def test_pruning_goes_on_after_the_store_could_not_be_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "PRUNE_EVERY_S", 0.01)
+    await written(store, 9, 1)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with running(prune_journal(store, 7)):
+            await until(lambda: store.failure)
+            other.execute("ROLLBACK")
+            assert await until_kept(store, 1) == (2, 2)
+
+
+async def test_a_store_that_cannot_be_written_shows_on_the_board_and_clears_by_itself(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It needs no change of somebody's to see that the store can be written again."""
+    monkeypatch.setattr(housekeeping, "STORE_EVERY_S", 0.001)
+    health = Health()
+    async with running(watch_store(store, health)):
+        with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(UnavailableError):
+                await store.write(lambda _tx: None)
+            await until(lambda: health.store.state is StoreState.FAILING)
+            assert "locked" in health.store.detail
+            assert not health.serving
+        await until(lambda: health.store.state is StoreState.OK)
+    assert store.failure == ""
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.setblocking(False)
+        yield listening
+
+
+async def received(systemd: socket.socket) -> bytes:
+    async with asyncio.timeout(30):
+        return await asyncio.get_running_loop().sock_recv(systemd, 1000)
+
+
+async def test_as_long_as_the_database_answers_systemd_is_told_we_are_alive(
+    store: Store, tmp_path: Path, systemd: socket.socket
+) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    async with running(feed_watchdog(notifier, 0.001, store)):
+        assert [await received(systemd) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+
+
+async def test_no_sign_of_life_while_the_database_does_not_answer(
+    store: Store, tmp_path: Path, systemd: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("ALTER TABLE journal RENAME TO aside")
+        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        async with running(feed_watchdog(notifier, 0.001, store)):
+            await until(lambda: caplog.text.count("the store does not answer") >= 2)
+            with pytest.raises(BlockingIOError):
+                systemd.recv(1000)
+            other.execute("ALTER TABLE aside RENAME TO journal")
+            assert await received(systemd) == b"WATCHDOG=1"

@@ -1,0 +1,225 @@
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from service.ami import Ami
+from service.errors import ConflictError, UnavailableError
+from service.model import Counts, Folder, Mailbox, Message, Status
+from service.pbx import Pbx
+from service.simulator.boxes import Box
+from service.simulator.exchange import Delays
+from service.simulator.pbx import Simulator
+from tests.ami.harness import SOON, Heard
+from tests.ami.pbx import SECRET, Peer, playing
+from tests.parts import BOX, NEXT, OTHER, Parts, parts
+
+AT_ONCE = Delays(mwi=0, cdr=0, boot=0)
+BOXES = (Box(BOX), Box(NEXT), Box(OTHER), Box(Mailbox("default", "2"), maxmsg=2))
+SMALL = BOXES[3].mailbox
+
+
+@dataclass
+class Switchboard:
+    """A PBX, what the daemon knows of it, and what it may ask of it."""
+
+    sim: Simulator
+    it: Parts
+    pbx: Pbx
+
+    async def leave(self, mailbox: Mailbox = BOX, *, urgent: bool = False, msg_id: str | None = None) -> str:
+        left = await self.sim.leave(mailbox, seconds=0.1, urgent=urgent, msg_id=msg_id)
+        assert left is not None
+        return left.msg_id
+
+    async def known(self) -> list[Message]:
+        """All messages, after a look at every mailbox."""
+        await self.it.ingest.everything()
+        return await self.it.live()
+
+    async def statuses(self) -> list[tuple[str, Status]]:
+        return [(message.folder.value, message.status) for message in await self.it.live()]
+
+
+@asynccontextmanager
+async def connected(port: int, secret: str) -> AsyncIterator[Ami]:
+    heard = Heard()
+    ami = Ami(
+        host="127.0.0.1",
+        port=port,
+        username="voicemaild",
+        secret=secret,
+        on_event=heard.on_event,
+        on_state=heard.on_state,
+        limits=SOON,
+    )
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(ami.run())
+        try:
+            await heard.connected()
+            yield ami
+        finally:
+            task.cancel()
+
+
+@asynccontextmanager
+async def switchboard(folder: Path, version: int = 22, *, write_back: bool = True) -> AsyncIterator[Switchboard]:
+    async with (
+        asyncio.timeout(60),
+        parts(folder) as it,
+        Simulator(it.root, boxes=BOXES, version=version, delays=AT_ONCE) as sim,
+        connected(sim.port, sim.secret) as ami,
+    ):
+        yield Switchboard(sim, it, Pbx(it.store, it.ingest, ami if write_back else None))
+
+
+@pytest.fixture
+async def board(tmp_path: Path) -> AsyncIterator[Switchboard]:
+    async with switchboard(tmp_path) as board:
+        yield board
+
+
+async def test_a_message_that_is_marked_read_lies_in_old_when_it_returns(board: Switchboard) -> None:
+    msg_id = await board.leave()
+    (message,) = await board.known()
+    assert await board.pbx.mark_read([message]) == 1
+    assert board.sim.spool.msg_ids(BOX, "Old") == [msg_id]
+    assert board.sim.spool.counts(BOX) == Counts(old=1)
+    assert await board.it.badges() == {BOX: Counts(old=1)}
+    assert board.it.types()[-2:] == ["message.updated", "unread"]
+    (after,) = await board.it.live()
+    assert (after.id, after.folder, after.local_status) == (message.id, Folder.OLD, None)
+
+
+async def test_many_of_many_mailboxes_and_folders_are_marked_at_once(board: Switchboard) -> None:
+    for box in (BOX, NEXT, OTHER):
+        for urgent in (False, True, False):
+            await board.leave(box, urgent=urgent)
+    assert await board.pbx.mark_read(await board.known()) == 9
+    assert set(await board.statuses()) == {("Old", Status.READ)}
+    assert await board.it.badges() == {box: Counts(old=3) for box in (BOX, NEXT, OTHER)}
+
+
+async def test_of_several_only_those_that_are_wanted_are_marked(board: Switchboard) -> None:
+    ids = [await board.leave() for _ in range(3)]
+    messages = await board.known()
+    await board.pbx.mark_read([messages[1]])
+    assert board.sim.spool.msg_ids(BOX) == [ids[0], ids[2]]
+    assert [status for _folder, status in await board.statuses()] == [Status.UNREAD, Status.READ, Status.UNREAD]
+
+
+async def test_nothing_to_mark_is_no_work(board: Switchboard) -> None:
+    assert await board.pbx.mark_read([]) == 0
+    assert board.it.records == []
+
+
+async def test_what_somebody_has_moved_or_removed_meanwhile_is_no_failure(board: Switchboard) -> None:
+    first, second, third = [await board.leave() for _ in range(3)]
+    messages = await board.known()
+    assert await board.sim.move(BOX, first, "Work")
+    assert await board.sim.remove(BOX, second)
+    assert await board.sim.move(BOX, third, "Urgent")
+    assert await board.pbx.mark_read(messages) == 3
+    assert sorted(await board.statuses()) == [("Old", Status.READ), ("Work", Status.READ)]
+
+
+async def test_copies_in_the_same_mailbox_are_marked_with_the_message(board: Switchboard) -> None:
+    """Its owner has forwarded it to himself: one message, which is read once no copy is unread."""
+    msg_id = await board.leave()
+    for _ in range(2):
+        assert await board.sim.forward(BOX, msg_id, BOX)
+    (message,) = await board.known()
+    await board.pbx.mark_read([message])
+    assert board.sim.spool.counts(BOX) == Counts(old=3)
+    assert await board.it.badges() == {BOX: Counts(old=1)}
+
+
+async def test_more_copies_than_it_goes_after_are_told(board: Switchboard) -> None:
+    msg_id = await board.leave()
+    for _ in range(3):
+        assert await board.sim.forward(BOX, msg_id, BOX)
+    (message,) = await board.known()
+    with pytest.raises(ConflictError, match="did not move 1 of 1"):
+        await board.pbx.mark_read([message])
+    assert (await board.it.badges())[BOX].new == 1
+
+
+async def test_a_move_that_failed_with_success_is_told_and_what_was_marked_before_stays(board: Switchboard) -> None:
+    """Old is full: Asterisk answers `Success`, and `Message move failed`."""
+    old = await board.leave(SMALL)
+    assert await board.sim.move(SMALL, old, "Old")
+    first, second = [await board.leave(SMALL) for _ in range(2)]
+    messages = [message for message in await board.known() if message.status is Status.UNREAD]
+    with pytest.raises(ConflictError, match=r"did not move 1 of 2 messages of 2@default to Old \(.*failed.*full"):
+        await board.pbx.mark_read(messages)
+    assert board.sim.spool.msg_ids(SMALL) == [first]
+    assert board.sim.spool.msg_ids(SMALL, "Old") == [old, second]
+    assert await board.it.badges() == {SMALL: Counts(new=1, old=2)}
+
+
+async def test_a_message_without_a_msg_id_is_marked_here_alone(board: Switchboard) -> None:
+    """The PBX could not be told which one is meant; the others are moved."""
+    await board.leave(msg_id="")
+    await board.leave()
+    then = time.time() - 60
+    os.utime(board.it.root / "default/100/INBOX/msg0000.txt", (then, then))
+    assert await board.pbx.mark_read(await board.known()) == 2
+    assert sorted(await board.statuses()) == [("INBOX", Status.READ), ("Old", Status.READ)]
+    assert board.sim.spool.counts(BOX) == Counts(new=1, old=1)
+    assert await board.it.badges() == {BOX: Counts(old=2)}
+
+
+@pytest.mark.parametrize(("version", "write_back"), [(16, True), (22, False)])
+async def test_where_the_pbx_cannot_or_shall_not_be_told_the_status_is_kept_here(
+    tmp_path: Path, *, version: int, write_back: bool
+) -> None:
+    async with switchboard(tmp_path, version, write_back=write_back) as board:
+        await board.leave()
+        messages = await board.known()
+        assert await board.pbx.mark_read(messages) == 1
+        assert await board.statuses() == [("INBOX", Status.READ)]
+        assert board.sim.spool.counts(BOX) == Counts(new=1)
+        assert await board.it.badges() == {BOX: Counts(old=1)}
+
+
+async def without_rights(peer: Peer) -> None:
+    """A PBX whose list lacks what we may not use, as Asterisk's does."""
+    await peer.accept()
+    while True:
+        action = await peer.expect("ListCommands", "VoicemailMove")
+        if action["Action"] == "ListCommands":
+            peer.answer(action, Ping="Keepalive command.")
+        else:
+            peer.answer(action, "Error", Message="Permission denied")
+
+
+async def test_without_the_right_to_nothing_is_marked_and_it_is_told_which_one(tmp_path: Path) -> None:
+    async with (
+        asyncio.timeout(60),
+        parts(tmp_path) as it,
+        playing(without_rights) as pbx,
+        connected(pbx.port, SECRET) as ami,
+    ):
+        it.leave()
+        await it.ingest.everything()
+        with pytest.raises(ConflictError, match="add `user` to `write`"):
+            await Pbx(it.store, it.ingest, ami).mark_read(await it.live())
+        assert await it.badges() == {BOX: Counts(new=1)}
+        assert all("ID" not in action for action in pbx.peers[0].actions)
+
+
+async def test_a_pbx_that_is_away_is_unavailable_and_nothing_is_marked(tmp_path: Path) -> None:
+    async with asyncio.timeout(60), parts(tmp_path) as it, AsyncExitStack() as there:
+        sim = await there.enter_async_context(Simulator(it.root, boxes=BOXES, delays=AT_ONCE))
+        async with connected(sim.port, sim.secret) as ami:
+            it.leave()
+            await it.ingest.everything()
+            await there.aclose()
+            with pytest.raises(UnavailableError):
+                await Pbx(it.store, it.ingest, ami).mark_read(await it.live())
+        assert await it.badges() == {BOX: Counts(new=1)}
