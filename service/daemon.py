@@ -182,6 +182,7 @@ class Daemon:
                 else:
                     log.info("reloading")
                     notifier.reloading()
+                self.store.hurry()
                 await serving.aclose()  # what is being answered still has all parts at work
                 for task in tasks:
                     task.cancel()

@@ -1,3 +1,4 @@
+import logging
 import re
 import signal
 import socket
@@ -8,7 +9,7 @@ import pytest
 
 from service import __version__
 from service.api.openapi import rendered
-from service.cli import leaves
+from service.cli import leaves, log_to_stderr
 from tests.commands import Run, configuration, process, runner
 
 
@@ -124,6 +125,13 @@ def test_openapi_prints_the_document(voicemaild: Run) -> None:
     done = voicemaild("openapi")
     assert (done.code, done.err) == (0, "")
     assert done.out.encode() == rendered()
+
+
+def test_the_log_of_a_library_that_tells_of_every_change_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging, "basicConfig", lambda **_settings: None)  # the tests' own handlers stay
+    log_to_stderr(logging.INFO)
+    assert not logging.getLogger("watchfiles.main").isEnabledFor(logging.INFO)
+    assert logging.getLogger("watchfiles.main").isEnabledFor(logging.WARNING)
 
 
 def test_failures_are_found_in_groups_of_groups() -> None:

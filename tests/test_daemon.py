@@ -277,6 +277,26 @@ async def test_an_address_that_nobody_knows_is_told_in_words(tmp_path: Path) -> 
         await daemon.run(settings_for(tmp_path, None, http={"host": "no-such-host.invalid"}), environ={})
 
 
+async def test_sigterm_ends_it_within_five_seconds_while_another_process_keeps_the_database_locked(
+    tmp_path: Path,
+) -> None:
+    settings = settings_for(tmp_path, None)
+    settings.spool.path.mkdir()
+    token = new_token(settings)
+    async with Process(settings, tmp_path) as process, visiting(settings, token) as house:
+        await reachable(house)
+        await house.until_ready()
+        with contextlib.closing(sqlite3.connect(settings.store.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            inbox = settings.spool.path / "default" / "100" / "INBOX"
+            inbox.mkdir(parents=True)
+            (inbox / "msg0000.txt").write_text("[message]\norigtime=1\nduration=1\nmsg_id=1-1\n")
+            await process.until_logged("store cannot write")
+            async with asyncio.timeout(5):
+                code, _log = await process.kill(signal.SIGTERM)
+    assert code == 0
+
+
 async def test_sigterm_ends_it_cleanly_and_websockets_are_told(tmp_path: Path, pbx: Simulator) -> None:
     settings = settings_for(tmp_path, pbx)
     token = new_token(settings)

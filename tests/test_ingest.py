@@ -17,6 +17,8 @@ from service.health import SpoolState, Status
 from service.ingest import outside_number
 from service.model import Counts, Folder, Mailbox
 from service.model import Status as Heard
+from service.simulator.disk import run
+from service.simulator.visit import MailboxVisit
 from service.store import connect, schema
 from tests.parts import BOX, NEXT, OTHER, Parts, link_in_place_of, parts
 
@@ -216,6 +218,30 @@ async def test_a_mailbox_that_cannot_be_read_is_tried_again_and_complained_of_on
     async with it.running():
         it.ingest.hint(BOX)
         await it.until(lambda: it.types()[-2:] == ["message.updated", "unread"])
+
+
+async def test_however_often_a_mailbox_in_trouble_is_hinted_at_it_is_tried_again_once(
+    it: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each hint would begin tries of its own, for ever."""
+    monkeypatch.setattr(ingesting, "LAST_RETRY_S", 0.05)
+    it.leave()
+    await it.ingest.everything()
+    looked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    it.scanner.before_scan = lambda: loop.call_soon_threadsafe(looked.set)
+    with link_in_place_of(it.root / "default" / "100"):
+        async with it.running():
+            for _ in range(50):
+                looked.clear()
+                it.ingest.hint(BOX)
+                await looked.wait()
+            before = it.scanner.scans[BOX]
+            it.ingest.hint_later(NEXT, 0.5)
+            while not it.scanner.scans[NEXT]:
+                looked.clear()
+                await looked.wait()
+    assert it.scanner.scans[BOX] - before < 30
 
 
 # --- now
@@ -448,3 +474,64 @@ async def test_everything_that_is_written_names_its_pbx(it: Parts) -> None:
     assert {record.pbx for record in it.records} == {"pbx1"}
     (message,) = await it.live()
     assert message.pbx == "pbx1"
+
+
+# --- a full mailbox, of which only what is new is read
+
+
+@pytest.fixture
+async def full(it: Parts) -> Parts:
+    """A mailbox with enough in it to be remembered, that was looked at and holds nothing new."""
+    for _ in range(60):
+        it.leave()
+    await it.ingest.reconcile(BOX)
+    it.scanner.scans.clear()
+    return it
+
+
+async def test_what_came_into_a_full_mailbox_is_read_alone(full: Parts) -> None:
+    for number in range(61, 64):
+        left = full.leave()
+        await full.ingest.reconcile(BOX)
+        assert left.msg_id in {message.msg_id for message in await full.live()}
+        assert await full.badges() == {BOX: Counts(new=number)}
+    assert full.scanner.scans == {}
+
+
+async def test_in_a_full_mailbox_too_a_message_that_is_being_saved_is_unread_until_they_hang_up(full: Parts) -> None:
+    """The copy in Work is of a message that is known: no news, and both places have to be seen."""
+    run(full.writer.move_steps(BOX, (await full.live())[0].msg_id, Folder.WORK))  # so that there is such a folder
+    await full.ingest.reconcile(BOX)
+    saved = (await full.live())[5].msg_id
+    visit = MailboxVisit(full.writer.folders, BOX)
+    run(visit.save_steps(saved, Folder.WORK))
+    await full.ingest.reconcile(BOX)
+    assert await full.badges() == {BOX: Counts(new=59, saved=1)}
+    run(visit.hang_up_steps())
+    await full.ingest.reconcile(BOX)
+    assert await full.badges() == {BOX: Counts(new=58, saved=2)}
+
+
+async def test_what_another_process_wrote_is_not_overlooked_in_a_full_mailbox(full: Parts) -> None:
+    left = full.leave()
+    async with parts(full.root.parent) as beside:
+        await beside.ingest.reconcile(BOX)
+    full.leave()
+    await full.ingest.reconcile(BOX)
+    assert full.scanner.scans == {BOX: 1}
+    live = [message.msg_id for message in await full.live()]
+    assert (len(live), live.count(left.msg_id)) == (62, 1)
+
+
+@pytest.mark.parametrize("change", ["move", "remove the last", "remove the first"])
+async def test_what_goes_from_a_full_mailbox_while_others_come_is_noticed(full: Parts, change: str) -> None:
+    messages = await full.live()
+    if change == "move":
+        run(full.writer.move_steps(BOX, messages[3].msg_id, Folder.OLD))
+    else:
+        run(full.writer.remove_steps(BOX, messages[-1 if change == "remove the last" else 0].msg_id))
+    full.leave()
+    await full.ingest.reconcile(BOX)
+    await full.ingest.reconcile(BOX)
+    assert await full.badges() == {BOX: Counts(new=60, old=int(change == "move"))}
+    assert len({message.msg_id for message in await full.live()}) == 60 + (change == "move")

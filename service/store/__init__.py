@@ -32,7 +32,7 @@ T = TypeVar("T")
 MOST_WAITING = 10_000
 MOST_IN_A_TRANSACTION = 500
 FINISH_S = 1.0
-"""So long what waits at the end may take; what another process has locked even then is given up."""
+"""So long what waits at the end may take; where another process keeps the database locked, it is given up then."""
 PATIENCE_MS = 200
 """How long SQLite itself waits for a lock; nothing can end that earlier, so that it is asked again instead."""
 READERS = 2  # one may count while the other pages; more give nothing
@@ -140,6 +140,10 @@ class Store:
         await self._waiting.put(change)
         return await asyncio.shield(change.done)  # a caller that goes away does not stop a statement anyway
 
+    def hurry(self) -> None:
+        """From now on wait for no other process for more than a second: the end is near."""
+        self._closing.set()
+
     async def _run(self) -> None:
         while True:
             batch = [await self._waiting.get()]
@@ -175,14 +179,10 @@ class Store:
     async def _finish(self, writer: "asyncio.Task[None]") -> None:
         """Let what waits or is being written come to its end, then end the writer."""
         if not writer.done():
-            try:
-                async with asyncio.timeout(FINISH_S):
+            self.hurry()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(2 * FINISH_S):
                     await self._waiting.join()
-            except TimeoutError:
-                self._closing.set()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(FINISH_S):
-                        await self._waiting.join()
         writer.cancel()
 
 
@@ -201,14 +201,14 @@ def _writer(path: Path) -> sqlite3.Connection:
 
 
 def _begin(conn: sqlite3.Connection, closing: threading.Event) -> None:
-    """Wait for the lock of writers as long as everybody does, but not beyond the store's end."""
-    latest = time.monotonic() + schema.BUSY_TIMEOUT_S
+    """Wait for the lock of writers as long as everybody does, but not that long at the store's end."""
+    began = time.monotonic()
     while True:
         try:
             conn.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
-            locked = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
-            if not locked or closing.is_set() or time.monotonic() >= latest:
+            longest = FINISH_S if closing.is_set() else schema.BUSY_TIMEOUT_S
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() - began >= longest:
                 raise
         else:
             return

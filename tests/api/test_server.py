@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -192,3 +193,19 @@ def test_the_python_parser_of_aiohttp_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(aiohttp.http_parser, "HttpRequestParser", aiohttp.http_parser.HttpRequestParserPy)
     with pytest.raises(ConfigError, match="no compiled HTTP parser"):
         check_platform()
+
+
+async def test_too_many_open_files_are_told_once_a_minute_and_other_troubles_as_ever(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Asyncio reports each connection that waits, a thousand times a second and with a traceback."""
+    async with served():
+        loop = asyncio.get_running_loop()
+        for _ in range(3):
+            full = OSError(errno.EMFILE, "Too many open files")
+            loop.call_exception_handler({"message": "socket.accept() out", "exception": full, "socket": None})
+        loop.call_exception_handler({"message": "something else", "exception": ZeroDivisionError()})
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.partition(" ")[0] for line in lines] == ["connections", "something"]
+    assert "Too many open files" in lines[0]
+    assert asyncio.get_running_loop().get_exception_handler() is None

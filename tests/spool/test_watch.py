@@ -129,6 +129,16 @@ async def test_a_text_that_goes_or_is_renamed_is_hinted_at(root: Path) -> None:
         await heard.until(lambda: BOX in heard.hints)
 
 
+async def test_where_a_context_is_new_everything_is_to_be_looked_at_now_and_a_little_later(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its mailbox, folder and first message come within milliseconds, before any of them is watched."""
+    monkeypatch.setattr(watch, "NEW_CONTEXT_S", 0.01)
+    async with watching(root) as heard:
+        (root / "other" / "200" / "INBOX").mkdir(parents=True)
+        await heard.until(lambda: heard.restarts >= 3)
+
+
 @pytest.mark.parametrize("path", ["default/102", "default/102/INBOX"])
 async def test_a_new_mailbox_is_hinted_at_as_a_directory(root: Path, path: str) -> None:
     """For files that were made in it before it was watched nothing else is told."""
