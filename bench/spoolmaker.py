@@ -13,7 +13,20 @@ def wav(milliseconds: int, pitch: int = 440) -> bytes:
     half = max(1, RATE // (2 * pitch))
     data = b"".join(struct.pack("<h", 8000 if (n // half) % 2 else -8000) for n in range(samples))
     header = struct.pack(
-        "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16, b"data", len(data)
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        36 + len(data),
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        1,
+        RATE,
+        2 * RATE,
+        2,
+        16,
+        b"data",
+        len(data),
     )
     return header + data
 

@@ -35,6 +35,7 @@ IN_TROUBLE = 1000  # stands for so many attempts that the last delay holds
 COMMAND_TIMEOUT_S = 5.0
 EVERYTHING_EVERY_S = 30.0
 EVERYTHING_WHEN_POLLING_S = 10.0
+AFTER_A_FAILURE_S = 1.0
 
 Progress = Callable[[int, int], None]
 
@@ -140,20 +141,25 @@ class Ingest:
 
     async def _look_everywhere_regularly(self) -> None:
         while True:
+            pause = await self._look_everywhere_once()
             try:
-                _count, again = await self.everything()
-                for mailbox in again:
-                    self._retry(mailbox, 1)
-            except UnavailableError as error:
-                log.warning("spool cannot be reconciled error=%r", str(error))
-                await asyncio.sleep(1)  # it is no use to look more often than that
-            every = EVERYTHING_WHEN_POLLING_S if self.polling_reason else self._every_s
-            try:
-                async with asyncio.timeout(every):
+                async with asyncio.timeout(pause):
                     await self._everything.wait()
             except TimeoutError:
                 pass
             self._everything.clear()
+
+    async def _look_everywhere_once(self) -> float:
+        """Gives for how long that will do."""
+        try:
+            _count, again = await self.everything()
+        except UnavailableError as error:
+            log.warning("spool cannot be reconciled error=%r", str(error))
+            await asyncio.sleep(LAST_RETRY_S)  # whoever hints meanwhile does not make it better
+            return AFTER_A_FAILURE_S
+        for mailbox in again:
+            self._retry(mailbox, 1)
+        return EVERYTHING_WHEN_POLLING_S if self.polling_reason else self._every_s
 
     async def everything(self, progress: Progress | None = None) -> tuple[int, list[Mailbox]]:
         """Reconcile every mailbox of the spool and of the store; gives how many, and those to look at again.

@@ -71,8 +71,13 @@ class Scanner:
         try:
             with directory(self.root) as root:
                 for context in self._directories(root, ""):
-                    with contextlib.suppress(FileNotFoundError), directory(context, root) as fd:
-                        found += [Mailbox(context, extension) for extension in self._directories(fd, context)]
+                    try:
+                        with directory(context, root) as fd:
+                            found += [Mailbox(context, extension) for extension in self._directories(fd, context)]
+                    except PermissionError:
+                        self.rejects.note(context, "permission")
+                    except FileNotFoundError:
+                        continue
         except OSError as error:
             raise unreadable(self.root, error) from error
         return sorted(found)
@@ -308,6 +313,9 @@ class _Reader:
                 fd, _status = open_regular(name, folder)
             except Refused as refused:
                 self._refuse(name, refused.reason)
+                continue
+            except PermissionError:  # the message counts all the same, as it does for Asterisk
+                self._refuse(name, "permission")
                 continue
             try:
                 audio = self._scanner.described(suffix, fd)

@@ -70,7 +70,7 @@ def open_files() -> int:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 -- the kernel and threads set no event
+        while not condition():
             await asyncio.sleep(0)
 
 

@@ -95,7 +95,7 @@ class Asterisk(AsteriskProcess):
             channels = [packet["Channel"] for packet in await ami.listing("CoreShowChannels")]
             for channel in channels:
                 await ami.action("Hangup", Channel=channel)
-            while await ami.listing("CoreShowChannels"):  # noqa: ASYNC110 -- only the PBX knows, and must be asked
+            while await ami.listing("CoreShowChannels"):
                 await asyncio.sleep(0.01)
         self.empty()
 
@@ -247,7 +247,7 @@ async def until(condition: Callable[[], bool], what: str, limit: float = 10.0) -
     """Return once the condition holds, looked at every 5 ms; raises TimeoutError with `what` when time is up."""
     try:
         async with asyncio.timeout(limit):
-            while not condition():  # noqa: ASYNC110 -- another process fulfils it, and tells nobody
+            while not condition():
                 await asyncio.sleep(0.005)
     except TimeoutError as error:
         raise TimeoutError(f"{what}: not within {limit:g} s") from error

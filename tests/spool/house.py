@@ -64,6 +64,13 @@ class House:
         (found,) = self.scan(known).found
         return found
 
+    def looked(self) -> dict[Mailbox, str]:
+        """What a scan notes of the box's directories, which have rested for some seconds."""
+        box = self.root / BOX.context / BOX.extension
+        for directory in (box, *box.iterdir()):
+            rest(directory, 5)
+        return {BOX: self.scan().looked}
+
 
 def rest(path: Path, seconds: float = 60) -> None:
     """Make it so old."""
