@@ -74,6 +74,7 @@ class Ingest:
         self._every_s = every_s
         self._dirty: dict[Mailbox, int] = {}  # with how often it was looked at in vain
         self._retries: dict[Mailbox, asyncio.TimerHandle] = {}
+        self._trouble = ""  # why not everything could be looked at the last time
         self._wake = asyncio.Event()
         self._everything = asyncio.Event()
         self._busy: dict[Mailbox, _Turn] = {}
@@ -154,9 +155,12 @@ class Ingest:
         try:
             _count, again = await self.everything()
         except UnavailableError as error:
-            log.warning("spool cannot be reconciled error=%r", str(error))
+            if str(error) != self._trouble:  # say it once, not at every try
+                log.warning("spool cannot be reconciled error=%r", str(error))
+            self._trouble = str(error)
             await asyncio.sleep(LAST_RETRY_S)  # whoever hints meanwhile does not make it better
             return AFTER_A_FAILURE_S
+        self._trouble = ""
         for mailbox in again:
             self._retry(mailbox, 1)
         return EVERYTHING_WHEN_POLLING_S if self.polling_reason else self._every_s

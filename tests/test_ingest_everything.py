@@ -1,6 +1,7 @@
 """Looking at every mailbox: at the start, from time to time, and when the spool was away."""
 
 import asyncio
+import itertools
 import os
 import time
 from collections.abc import AsyncIterator
@@ -157,6 +158,28 @@ async def test_it_goes_on_looking_after_the_spool_was_away(tmp_path: Path, monke
             await it.told("unread")
             await it.ingest.everything()
         assert it.health.spool.state is SpoolState.OK
+
+
+async def test_a_spool_that_stays_away_is_complained_of_once(
+    it: Parts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is looked for every second or two, for as long as it takes."""
+    monkeypatch.setattr(ingesting, "LAST_RETRY_S", 0.001)
+    monkeypatch.setattr(ingesting, "AFTER_A_FAILURE_S", 0.001)
+    it.root.rename(it.root.with_name("aside"))
+    tries, enough = itertools.count(1), asyncio.Event()
+    loop, mailboxes = asyncio.get_running_loop(), it.scanner.mailboxes
+
+    def looking() -> list[Mailbox]:
+        if next(tries) == 5:
+            loop.call_soon_threadsafe(enough.set)
+        return mailboxes()
+
+    monkeypatch.setattr(it.scanner, "mailboxes", looking)
+    async with it.running():
+        await enough.wait()
+    lines = [record.getMessage() for record in caplog.records if "spool cannot be" in record.getMessage()]
+    assert len(lines) == 1
 
 
 async def test_how_long_it_took_is_measured(it: Parts) -> None:
