@@ -91,6 +91,110 @@ MIGRATIONS = (
         expires INTEGER
     ) STRICT;
     """,
+    """
+    CREATE TABLE call (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        uuid TEXT NOT NULL,
+        key TEXT NOT NULL,                            -- the smallest linkedid told, else the uniqueid
+        start INTEGER NOT NULL,                       -- epoch seconds
+        end INTEGER NOT NULL,
+        src TEXT NOT NULL,
+        dst TEXT NOT NULL,
+        external_number TEXT,
+        duration INTEGER NOT NULL,
+        conversation INTEGER NOT NULL,
+        type INTEGER NOT NULL,                        -- 1 incoming, 2 outgoing, 3 internal
+        status INTEGER NOT NULL,                      -- 1 answered, 2 not answered, 3 busy, 4 failed
+        recording TEXT NOT NULL,
+        voicemails TEXT NOT NULL DEFAULT '[]'         -- JSON: [[extension@context, message uuid], ...]
+    ) STRICT;
+    CREATE INDEX call_start ON call (start);
+    CREATE INDEX call_src ON call (src, dst);
+    CREATE INDEX call_dst ON call (dst);
+    CREATE INDEX call_external ON call (external_number);
+    CREATE INDEX call_duration ON call (duration);
+    CREATE INDEX call_conversation ON call (conversation);
+    CREATE INDEX call_type ON call (type);
+    CREATE INDEX call_status ON call (status);
+
+    CREATE TABLE leg (                                -- one CDR; the columns of service.call.Leg
+        id INTEGER PRIMARY KEY,
+        call_id INTEGER NOT NULL REFERENCES call (id) ON DELETE CASCADE,
+        uniqueid TEXT NOT NULL,
+        linkedid TEXT NOT NULL,
+        sequence INTEGER,
+        channel TEXT NOT NULL,
+        dstchannel TEXT NOT NULL,
+        src TEXT NOT NULL,
+        dst TEXT NOT NULL,
+        dcontext TEXT NOT NULL,
+        clid TEXT NOT NULL,
+        lastapp TEXT NOT NULL,
+        lastdata TEXT NOT NULL,
+        accountcode TEXT NOT NULL,
+        userfield TEXT NOT NULL,
+        did TEXT NOT NULL,
+        outbound_cnum TEXT NOT NULL,
+        recordingfile TEXT NOT NULL,
+        start INTEGER NOT NULL,
+        answer INTEGER,
+        end INTEGER NOT NULL,
+        duration INTEGER NOT NULL,
+        billsec INTEGER NOT NULL,
+        disposition TEXT NOT NULL,
+        wall TEXT NOT NULL                            -- start|answer|end as the PBX wrote them
+    ) STRICT;
+    CREATE INDEX leg_call ON leg (call_id);
+    CREATE INDEX leg_start ON leg (start);
+    CREATE INDEX leg_voicemail ON leg (channel) WHERE lastapp = 'VoiceMail';
+
+    CREATE TABLE call_channel (                       -- which call a uniqueid or linkedid belongs to
+        uniqueid TEXT PRIMARY KEY,
+        call_id INTEGER NOT NULL REFERENCES call (id) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX call_channel_call ON call_channel (call_id);
+
+    CREATE TABLE party (                              -- which extensions take part in a call
+        extension TEXT NOT NULL,
+        call_id INTEGER NOT NULL REFERENCES call (id) ON DELETE CASCADE,
+        contexts TEXT NOT NULL,                       -- JSON array
+        PRIMARY KEY (extension, call_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX party_call ON party (call_id);
+
+    CREATE TABLE call_count (                         -- calls kept counted, so that nobody has to count a million
+        unit INTEGER NOT NULL,                        -- seconds of a bucket: 900, 86400; 0: all of them
+        bucket INTEGER NOT NULL,                      -- start / unit, rounded down
+        type INTEGER NOT NULL,
+        status INTEGER NOT NULL,
+        calls INTEGER NOT NULL,
+        PRIMARY KEY (unit, bucket, type, status)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE cdr_file (                           -- how far Master.csv was read
+        path TEXT PRIMARY KEY,
+        state TEXT NOT NULL                           -- JSON
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE webhook (
+        name TEXT PRIMARY KEY,
+        cursor INTEGER NOT NULL,                      -- the journal was handed over up to here
+        calls INTEGER NOT NULL,                       -- 1: it wants calls
+        messages INTEGER NOT NULL,
+        active INTEGER NOT NULL DEFAULT 1             -- 0: no longer in the configuration
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE integration (                        -- what became of telling a webhook of a call
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        call_id INTEGER NOT NULL REFERENCES call (id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        status TEXT NOT NULL,
+        error_message TEXT,
+        created_us INTEGER NOT NULL,                  -- epoch microseconds
+        updated_us INTEGER NOT NULL,
+        UNIQUE (call_id, name)
+    ) STRICT;
+    """,
 )
 
 BUSY_TIMEOUT_S = 5
