@@ -1,6 +1,6 @@
 """Every benchmark, or those that are named: each figure beside a limit that was measured in the same run.
 
-    python -m bench [--full] [NAME ...]      names: ami audio idle http badge startup websocket
+    python -m bench [--full] [NAME ...]      names: ami audio idle http badge startup calls history websocket
 
 Prints a table `figure | limit | ratio | goal`, where a figure that misses its goal says so, and keeps it with what
 machine it was as `bench-results.json`. `--full` makes the largest spool as large as the goals mean it. Each benchmark
@@ -23,7 +23,7 @@ from service import __version__
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench-results.json"
 LONGEST_S = 3600
-OURS = ("ami", "audio", "idle", "http", "badge", "startup")
+OURS = ("ami", "audio", "idle", "http", "badge", "startup", "calls", "history")
 PLAIN = ("websocket",)
 """Benchmarks that print their rows as text."""
 

@@ -28,10 +28,11 @@ from service.api.events import Events
 from service.api.gate import Gate
 from service.api.guard import guarding, heading, security_headers
 from service.api.hub import Hub
+from service.api.laravel import envelope
 from service.api.links import Signer
-from service.api.message_voice import envelope
 from service.api.replay import Replay
 from service.api.server import SITE, Site, listening
+from service.api.wire import Envelopes
 from service.feed import Feed
 from service.metrics import Metrics
 from service.model import Counts, Mailbox, Principal, Record, Scope
@@ -97,7 +98,7 @@ async def compared(feed: Feed, number: int) -> tuple[float, float]:
 
     Neither waits for anything, so that on an idle machine this is time on the clock; on a busy one it still compares.
     """
-    frame = frames.encode(frames.event(badge(feed, 1), 1, EDGE_OF_ALL))
+    frame = frames.encode(frames.event(badge(feed, 1), 1, EDGE_OF_ALL, None))
     sockets = [socket.socket(fileno=fd) for fd in opened_by_clients(number)]
     times: dict[str, list[float]] = {"ours": [], "raw": []}
 
@@ -158,7 +159,7 @@ async def serving() -> AsyncIterator[tuple[Feed, int]]:
             events = Events(hub, Replay(feed, store), Gate(tokens, Rates(0)), EDGE)
             app = web.Application()
             headers = security_headers("")
-            app[SITE] = Site(metrics, headers=headers, wrap=guarding(metrics, envelope, headers))
+            app[SITE] = Site(metrics, headers=headers, wrap=guarding(metrics, Envelopes(envelope), headers))
             app.on_response_prepare.append(heading(headers))
             app.add_routes(events.routes())
             app.on_shutdown.append(events.stop)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from service import check_pbxconf
+from service import check_boxes, check_pbxconf
 from service.ami import Ami, Offer, State
 from service.check_finding import Finding, bad, ok, warn
 from service.config_schema import Ami as AmiSettings
@@ -21,6 +21,11 @@ ASTERISK_ETC = Path("/etc/asterisk")
 LOGIN_S = 15.0
 SNIPPETS = "config/asterisk/ has the lines"
 _YES = frozenset({"yes", "true", "y", "t", "1", "on"})
+_MAPPINGS = {
+    "linkedid": "the legs of a transferred or forwarded call become calls of their own",
+    "sequence": "legs of one second may stand in the wrong order",
+}
+_LUXURIES = ("did", "outbound_cnum", "recordingfile")
 _READ = {"call": "new messages are seen late", "cdr": "no call is recorded"}
 
 
@@ -30,6 +35,7 @@ class _PbxFiles:
 
     rights: frozenset[str] | None
     cdr_manager: bool | None
+    mapped: frozenset[str] = frozenset()
 
 
 async def pbx(settings: Settings, etc: Path = ASTERISK_ETC) -> list[Finding]:
@@ -84,6 +90,7 @@ async def _rights(ami: Ami, settings: Settings, files: _PbxFiles) -> list[Findin
     return [
         *_app_voicemail(await ami.offer("VoicemailUsersList")),
         *_moves(await ami.offer("VoicemailMove"), settings),
+        *(check_boxes.rights(await ami.offer("UpdateConfig")) if settings.pbx.provision else ()),
         *([_unknown_rights()] if files.rights is None else _missing(files.rights, settings.ami.username)),
     ]
 
@@ -142,7 +149,7 @@ def _calls(files: _PbxFiles, etc: Path) -> Iterator[Finding]:
             f"see that its cdr_manager.conf has enabled = yes; {SNIPPETS}",
         )
     elif files.cdr_manager:
-        yield ok(f"cdr_manager: enabled in {etc / 'cdr_manager.conf'}")
+        yield from _mapped(files.mapped, etc / "cdr_manager.conf")
     else:
         yield bad(
             f"cdr_manager: not enabled in {etc / 'cdr_manager.conf'}, so no call is recorded",
@@ -150,10 +157,24 @@ def _calls(files: _PbxFiles, etc: Path) -> Iterator[Finding]:
         )
 
 
+def _mapped(mapped: frozenset[str], file: Path) -> Iterator[Finding]:
+    missing = [name for name in _MAPPINGS if name not in mapped]
+    without = [name for name in _LUXURIES if name not in mapped]
+    if missing:
+        yield warn(
+            f"cdr_manager: {file} does not map {' and '.join(missing)}, so {_MAPPINGS[missing[0]]}",
+            f"add what is missing to [mappings] there, then `module reload cdr_manager.so`; {SNIPPETS}",
+        )
+    elif without:
+        yield ok(f"cdr_manager: enabled in {file}; {', '.join(without)} could be mapped where the dialplan sets them")
+    else:
+        yield ok(f"cdr_manager: enabled in {file}")
+
+
 def _pbx_files(ami: AmiSettings, etc: Path) -> _PbxFiles:
     if not is_loopback(ami.host) or not etc.is_dir():
         return _PbxFiles(None, None)
-    return _PbxFiles(_read_rights(ami.username, etc), _cdr_manager(etc))
+    return _PbxFiles(_read_rights(ami.username, etc), *_cdr_manager(etc))
 
 
 def _read_rights(username: str, etc: Path) -> frozenset[str] | None:
@@ -166,11 +187,14 @@ def _read_rights(username: str, etc: Path) -> frozenset[str] | None:
     return frozenset(right.strip().lower() for right in (manager.get(username, "read") or "").split(","))
 
 
-def _cdr_manager(etc: Path) -> bool | None:
+def _cdr_manager(etc: Path) -> tuple[bool | None, frozenset[str]]:
+    """Whether it is enabled, and which columns its events have under the name that we read."""
     try:
         categories = check_pbxconf.read(etc, "cdr_manager.conf")
     except FileNotFoundError:
-        return False
+        return False, frozenset()
     except OSError:
-        return None
-    return (categories.get("general", "enabled") or "no").lower() in _YES
+        return None, frozenset()
+    enabled = (categories.get("general", "enabled") or "no").lower() in _YES
+    names = {name: categories.get("mappings", name) or "" for name in (*_MAPPINGS, *_LUXURIES)}
+    return enabled, frozenset(name for name, told in names.items() if told.lower() == name.replace("_", ""))

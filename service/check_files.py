@@ -88,13 +88,16 @@ def _schema(path: Path) -> Finding:
 
 
 def ffmpeg() -> Iterator[Finding]:
-    """Whether recordings other than PCM can be decoded."""
+    """Whether every recording can be measured, and converted for browsers."""
     program = shutil.which("ffmpeg")
     if program is not None:
         yield ok(f"ffmpeg: {program}")
         return
     what = "G.722" if ctypes.util.find_library("gsm") else "GSM, wav49 and G.722"
-    yield warn(f"ffmpeg: not found, so the loudness of {what} recordings is not measured", "apt-get install ffmpeg")
+    yield warn(
+        f"ffmpeg: not found, so {what} recordings are not measured nor played, and none is given as MP3 or Opus",
+        "apt-get install ffmpeg",
+    )
 
 
 def clock(settings: Settings) -> Iterator[Finding]:

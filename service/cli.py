@@ -8,7 +8,7 @@ from functools import partial
 
 import typer
 
-from service import __version__, cli_mailboxes, cli_tokens, config
+from service import __version__, cli_calls, cli_mailboxes, cli_tokens, cli_webhooks, config
 from service.cli_common import Config, complain, named, remember, settings_of, tell_progress
 from service.errors import ConfigError, InvalidInputError, VoicemaildError
 from service.store.commands import reading
@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 app.add_typer(cli_tokens.app, name="token")
 app.add_typer(cli_mailboxes.app, name="mailbox")
+app.command()(cli_calls.import_cdr)
+app.add_typer(cli_webhooks.app, name="webhook")
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,17 @@ def demo(config_file: Config = None) -> None:
     del config_file  # taken, as by every command
     log_to_stderr(logging.WARNING)
     asyncio.run(play(partial(print, flush=True)))
+
+
+@app.command("rotate-links")
+def rotate_links(ctx: typer.Context, config_file: Config = None) -> None:
+    """Sign links to audio with another key.
+
+    All links that were made so far end; a running daemon follows within 5 s.
+    """
+    from service.daemon_state import rotate_link_key  # noqa: PLC0415 -- see above
+
+    rotate_link_key(settings_of(ctx, config_file).store.path)
 
 
 @app.command()

@@ -77,21 +77,25 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 @contextlib.contextmanager
-def tell_progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function that is told how much is done and of how much: a bar on a terminal, elsewhere a line a tenth."""
-    if not sys.stderr.isatty():
-        yield _lines(what)
-        return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+def tell_progress(what: str, *, sizes: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Give a function that is told how much is done and of how much: a bar on a terminal, elsewhere a line a tenth.
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    `sizes`: these are numbers of bytes of `what`, else of `what` itself.
+    """
+    if not sys.stderr.isatty():
+        yield _lines(what, sizes=sizes)
+        return
+    from rich import progress  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+
+    counted = progress.DownloadColumn() if sizes else progress.MofNCompleteColumn()
+    columns = (progress.TextColumn(what), progress.BarColumn(), counted, progress.TimeRemainingColumn())
+    with progress.Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _lines(what: str) -> Callable[[int, int], None]:
+def _lines(what: str, *, sizes: bool) -> Callable[[int, int], None]:
     told = -1
 
     def progress(done: int, total: int) -> None:
@@ -99,7 +103,7 @@ def _lines(what: str) -> Callable[[int, int], None]:
         tenths = done * 10 // total if total else 10
         if tenths > told:
             told = tenths
-            typer.echo(f"{done} of {total} {what}", err=True)
+            typer.echo(f"{tenths * 10} % of {what}" if sizes else f"{done} of {total} {what}", err=True)
 
     return progress
 

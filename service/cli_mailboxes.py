@@ -1,12 +1,15 @@
 """`voicemaild mailbox`: lists the mailboxes with their badges, and sets what only we know of them."""
 
+import getpass
 import re
+import sys
 from typing import Annotated
 
 import typer
 
 from service.cli_common import Config, mailbox, print_table, remember, settings_of
 from service.model import Mailbox
+from service.pins import PIN, hashed
 from service.store import mailboxes
 from service.store.commands import changing, reading
 
@@ -32,6 +35,15 @@ def customer_id(text: str) -> str:
     return text
 
 
+def pin_number(text: str) -> str:
+    """Read a PIN; `-` takes it from a prompt, or a line of standard input. No error holds it."""
+    if text == "-":
+        text = getpass.getpass("PIN: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
+    if PIN.match(text) is None:
+        raise typer.BadParameter("a PIN has 4 to 10 digits")
+    return text
+
+
 @app.command("list")
 def list_(ctx: typer.Context, config_file: Config = None) -> None:
     """List the mailboxes: new (with urgent), urgent, old and saved messages, phone number, customer."""
@@ -50,7 +62,7 @@ def list_(ctx: typer.Context, config_file: Config = None) -> None:
 
 
 @app.command("set")
-def set_(
+def set_(  # noqa: PLR0917 -- typer takes a command's options so
     ctx: typer.Context,
     box: Annotated[Mailbox, typer.Argument(metavar="BOX", parser=mailbox, help="e.g. 100@default, or 100")],
     phone: Annotated[
@@ -59,11 +71,18 @@ def set_(
     customer: Annotated[
         str | None, typer.Option(metavar="ID", parser=customer_id, help="Whose it is; '' for nobody's.")
     ] = None,
+    pin: Annotated[
+        str | None, typer.Option(metavar="PIN|-", help="PIN of a box the PBX does not know; - reads it from a prompt.")
+    ] = None,
     config_file: Config = None,
 ) -> None:
-    """Set the phone number or the customer of a mailbox."""
-    if phone is None and customer is None:
-        raise typer.BadParameter("name what to set: --phone, --customer, or both")
+    """Set the phone number, the customer or, of a box the PBX does not know, the PIN of a mailbox."""
+    if phone is None and customer is None and pin is None:
+        raise typer.BadParameter("name what to set: --phone, --customer or --pin")
     settings = settings_of(ctx, config_file)
+    pin_hash = None if pin is None else hashed(pin_number(pin))
     with changing(settings.store.path, settings.pbx.name) as tx:
-        mailboxes.set_fields(tx, box, phone=phone, customer=customer)
+        if pin_hash is not None:
+            mailboxes.set_pin_hash(tx, box, pin_hash)
+        if phone is not None or customer is not None:
+            mailboxes.set_fields(tx, box, phone=phone, customer=customer)

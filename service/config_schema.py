@@ -51,7 +51,10 @@ class Section(BaseModel):
 
 
 class Pbx(Section):
-    """`[pbx]`: the PBX this daemon stands beside. `timezone` is its local time, `internal` finds its extensions."""
+    """`[pbx]`: the PBX this daemon stands beside.
+
+    `timezone` is its local time, `internal` finds its extensions, `config` is the directory of its configuration.
+    """
 
     name: Name = Field(
         default="pbx1", description="1 to 63 letters, digits and _ . - that begin with a letter or digit"
@@ -67,6 +70,7 @@ class Pbx(Section):
     )
     write_back: Flag = Field(default=True, description=YES_NO)
     provision: Flag = Field(default=False, description=YES_NO)
+    config: File = Field(default=Path("/etc/asterisk"), description=PATH)
 
 
 class Ami(Section):
@@ -207,16 +211,10 @@ class Settings(Section):
                     ),
                     self.ami.enabled and not self.ami.secret.get_secret_value(),
                 ),
-                ("pbx.provision = true has no effect yet: boxes cannot be changed", self.pbx.provision),
-                ("cdr.csv has no effect yet: calls are not filled in from Master.csv", self.cdr.csv is not None),
-                ("cdr.recordings has no effect yet: calls have no recordings", self.cdr.recordings is not None),
-                ("retention.messages_days has no effect yet: all are kept", self.retention.messages_days != 0),
-                ("retention.calls_days has no effect yet: all are kept", self.retention.calls_days != 0),
                 (
-                    "retention.trash_days has no effect yet: there is no trash",
-                    self.retention.trash_days != Retention().trash_days,
+                    "pbx.provision = true has no effect while ami.enabled = false: boxes are changed through AMI",
+                    self.pbx.provision and not self.ami.enabled,
                 ),
-                ("[[webhook]] has no effect yet: nothing is delivered", self.webhook != ()),
             )
             if holds
         )

@@ -2,43 +2,52 @@
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
-import secrets
-import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
-from service.ami import Ami
+from service.ami import Ami, State
+from service.api import frames
 from service.api.app import build
 from service.api.auth import Tokens
+from service.api.edge import Edge
 from service.api.hub import Hub
+from service.api.links import Signer
 from service.api.server import listening
-from service.audio import SUFFIXES, AudioWorker, GsmLibrary, describe
+from service.audio import SUFFIXES, AudioCache, AudioWorker, Converter, GsmLibrary, describe
+from service.boxes import Boxes
+from service.cdr.times import LocalTimes
 from service.config_schema import Settings
-from service.errors import ConfigError, ConflictError, UnavailableError
+from service.daemon_signals import Signals, listening_to_signals
+from service.daemon_state import alone, follow_link_key, link_key
+from service.errors import UnavailableError
 from service.feed import Feed
 from service.follow import follow, take_over
 from service.health import AmiState, Health, Part
-from service.housekeeping import feed_watchdog, prune_journal, watch_store
+from service.housekeeping import feed_watchdog, prune_journal, rejudge_calls, watch_store
 from service.ingest import Ingest, Progress, outside_number
+from service.intake import Intake
 from service.listener import Listener
+from service.master import MasterCsv
 from service.measure import Measurer
+from service.media import Media
 from service.metrics import Metrics
 from service.model import Mailbox, Record
 from service.pbx import Pbx
+from service.recordings import Recordings
+from service.retention import Retention
 from service.sdnotify import Notifier, watchdog_interval
 from service.spool import Rejects, Scanner, Watcher
 from service.store import Store, mailboxes
+from service.webhook.deliverer import Deliverer, prepare
 
 log = logging.getLogger(__name__)
 
-LINK_KEY_BYTES = 32
 SWITCH_INTERVAL_S = 1e-4
 """So long a thread that reads the store or the spool may keep the others waiting: by default it is 5 ms."""
 
@@ -56,13 +65,16 @@ async def run(
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     notifier, watchdog_s = Notifier(environ), watchdog_interval(environ)
-    with _signals(reload) as signals:
+    with listening_to_signals(reload) as signals:
         while True:
             async with contextlib.AsyncExitStack() as stack:
-                stack.enter_context(_alone(settings.store.path))
+                stack.enter_context(alone(settings.store.path))
                 store = await stack.enter_async_context(Store.open(settings.store.path, pbx=settings.pbx.name))
-                worker = await stack.enter_async_context(AudioWorker(GsmLibrary.load()))
-                daemon = await _assemble(settings, store, worker)
+                gsm = GsmLibrary.load()
+                worker = await stack.enter_async_context(AudioWorker(gsm))
+                cache = AudioCache(settings.store.path.with_name("audio-cache"))
+                converter = await stack.enter_async_context(Converter(cache, gsm))
+                daemon = await _assemble(settings, store, worker, converter)
                 await daemon.run(signals, notifier, watchdog_s, started)
             if signals.stop or signals.reloaded is None:
                 return
@@ -91,16 +103,26 @@ async def _ingest(settings: Settings, store: Store, health: Health, metrics: Met
     return Ingest(store, scanner, outside, health=health, metrics=metrics)
 
 
-async def _assemble(settings: Settings, store: Store, worker: AudioWorker) -> "Daemon":
+async def _assemble(settings: Settings, store: Store, worker: AudioWorker, converter: Converter) -> "Daemon":
     health, metrics, tokens = Health(), Metrics(), Tokens()
     seq, badges = await store.read(mailboxes.snapshot)
     feed = Feed(seq, badges)
     store.on_commit(feed.publish)
     await take_over(store, feed, tokens)
     ingest = await _ingest(settings, store, health, metrics)
-    measurer = Measurer(store, ingest, worker, settings.spool.path)
-    listener = Listener(ingest, health, metrics, write_back=settings.pbx.write_back)
-    ami = None
+    media = Media(settings.store.path.with_name("media"))
+    await asyncio.to_thread(media.discard_drafts)
+    measurer = Measurer(store, ingest, worker, settings.spool.path, media)
+    times, internal = LocalTimes(settings.pbx.timezone), settings.pbx.internal
+    intake = Intake(store, times, internal, metrics)
+    master = None if settings.cdr.csv is None else MasterCsv(store, settings.cdr.csv, times, internal, metrics)
+    await prepare(store, settings.webhook)
+    recordings = Recordings(settings.cdr.recordings, settings.pbx.timezone)
+    signer = Signer(link_key(settings.store.path))
+    render = _rendering(settings, signer, recordings)
+    deliverer = Deliverer(store, feed, settings.webhook, render, metrics)
+    listener = Listener(ingest, intake, health, metrics, write_back=settings.pbx.write_back)
+    ami, logged_in = None, asyncio.Event()
     if settings.ami.enabled:
         ami = Ami(
             host=settings.ami.host,
@@ -108,14 +130,65 @@ async def _assemble(settings: Settings, store: Store, worker: AudioWorker) -> "D
             username=settings.ami.username,
             secret=settings.ami.secret.get_secret_value(),
             on_event=listener.on_event,
-            on_state=listener.on_state,
+            on_state=_told_of_logins(listener.on_state, logged_in),
         )
     else:
         health.ami = Part(AmiState.DISABLED, "switched off by [ami] enabled")
         metrics.ami_state.state(AmiState.DISABLED.value)
+    boxes = Boxes(
+        store,
+        ami,
+        etc=settings.pbx.config,
+        spool=settings.spool.path,
+        state=settings.store.path.parent,
+        again=logged_in,
+    )
     feed.subscribe(measurer.notice)
+    feed.subscribe(converter.notice)
     feed.subscribe(_counting(metrics, feed))
-    return Daemon(settings, store, feed, tokens, health, metrics, ingest, measurer, listener, ami)
+    return Daemon(
+        settings=settings,
+        store=store,
+        feed=feed,
+        tokens=tokens,
+        health=health,
+        metrics=metrics,
+        ingest=ingest,
+        measurer=measurer,
+        worker=worker,
+        converter=converter,
+        media=media,
+        intake=intake,
+        master=master,
+        recordings=recordings,
+        signer=signer,
+        deliverer=deliverer,
+        listener=listener,
+        ami=ami,
+        boxes=boxes,
+    )
+
+
+def _told_of_logins(on_state: Callable[[State, str], None], logged_in: asyncio.Event) -> Callable[[State, str], None]:
+    """The same callback, which sets `logged_in` with every login."""
+
+    def told(state: State, detail: str) -> None:
+        on_state(state, detail)
+        if state is State.CONNECTED:
+            logged_in.set()
+
+    return told
+
+
+def _rendering(settings: Settings, signer: Signer, recordings: Recordings) -> Callable[[Record], dict[str, Any]]:
+    """What gives a record's message or call as the websocket has it; links begin with our own address."""
+    edge = Edge(settings.pbx.timezone, settings.http.address, signer, recordings.quick)
+
+    def render(record: Record) -> dict[str, Any]:
+        content: dict[str, Any] = frames.event(record, 0, edge, None)[frames.kind(record)]
+        return content
+
+    return render
 
 
 def _counting(metrics: Metrics, feed: Feed) -> Callable[[Sequence[Record]], None]:
@@ -141,12 +214,21 @@ class Daemon:
     metrics: Metrics
     ingest: Ingest
     measurer: Measurer
+    worker: AudioWorker
+    converter: Converter
+    media: Media
+    intake: Intake
+    master: MasterCsv | None
+    recordings: Recordings
+    signer: Signer
+    deliverer: Deliverer
     listener: Listener
     ami: Ami | None
+    boxes: Boxes
 
     async def run(
         self,
-        signals: "_Signals",
+        signals: Signals,
         notifier: Notifier,
         watchdog_s: float | None,
         started: Callable[[str], None],
@@ -159,12 +241,17 @@ class Daemon:
             store=self.store,
             feed=self.feed,
             hub=hub,
-            pbx=Pbx(self.store, self.ingest, self.ami if settings.pbx.write_back else None),
+            pbx=self._pbx(settings.retention.trash_days),
             look_again=self.ingest.reconcile,
             health=self.health,
             metrics=self.metrics,
             tokens=self.tokens,
-            link_key=link_key(settings.store.path),
+            signer=self.signer,
+            converter=self.converter,
+            worker=self.worker,
+            recordings=self.recordings,
+            media=self.media,
+            boxes=self.boxes,
         )
         async with contextlib.AsyncExitStack() as serving:
             url = await serving.enter_async_context(self._serving(app))
@@ -184,8 +271,20 @@ class Daemon:
                     notifier.reloading()
                 self.store.hurry()
                 await serving.aclose()  # what is being answered still has all parts at work
+                await self.intake.settle()
                 for task in tasks:
                     task.cancel()
+
+    def _pbx(self, trash_days: int) -> Pbx:
+        settings = self.settings
+        return Pbx(
+            self.store,
+            self.ingest,
+            self.ami if settings.pbx.write_back else None,
+            spool=settings.spool.path,
+            media=self.media,
+            trash_days=trash_days,
+        )
 
     def _jobs(self, hub: Hub) -> dict[str, Coroutine[None, None, None]]:
         """What runs as long as the daemon does, by name."""
@@ -198,10 +297,17 @@ class Daemon:
             "hub": hub.run(),
             "follow": follow(self.store, self.feed, self.tokens),
             "watch-store": watch_store(self.store, self.health),
+            "retention": Retention(self.store, self._pbx(trash_days=0), self.media, settings.retention).run(),
             "prune": prune_journal(self.store, settings.retention.journal_days),
+            "intake": self.intake.run(),
+            "rejudge": rejudge_calls(self.store, settings.pbx.internal),
+            "webhooks": self.deliverer.run(),
+            "link-key": follow_link_key(settings.store.path, self.signer.rekey),
         }
+        if self.master is not None:
+            jobs["master-csv"] = self.master.run()
         if self.ami is not None:
-            jobs |= {"ami": self.ami.run(), "ami-rights": self.listener.run(self.ami)}
+            jobs |= {"ami": self.ami.run(), "ami-rights": self.listener.run(self.ami), "boxes": self.boxes.run()}
         return jobs
 
     @contextlib.asynccontextmanager
@@ -229,96 +335,3 @@ class Daemon:
             log.warning("spool is polled reason=%r", detail)
         self.ingest.polling_reason = "" if works else detail
         self.ingest.look_everywhere()
-
-
-class _Signals:
-    """What the signals so far ask for: to `stop`, or to go on with the settings `reloaded`."""
-
-    def __init__(self, reload: Callable[[], Settings] | None) -> None:
-        self.stop = False
-        self.reloaded: Settings | None = None
-        self._reload = reload
-        self._event = asyncio.Event()
-
-    async def wait(self) -> None:
-        """Return when there is something to do."""
-        while not self.stop and self.reloaded is None:
-            self._event.clear()
-            await self._event.wait()
-
-    def on_stop(self) -> None:
-        """SIGTERM, SIGINT."""
-        self.stop = True
-        self._event.set()
-
-    def on_reload(self) -> None:
-        """SIGHUP: a configuration with mistakes is told, and changes nothing."""
-        if self._reload is None:
-            return
-        try:
-            self.reloaded = self._reload()
-        except ConfigError as error:
-            for problem in error.problems:
-                log.error("configuration not reloaded problem=%r", problem)
-        self._event.set()
-
-
-@contextlib.contextmanager
-def _signals(reload: Callable[[], Settings] | None) -> Iterator[_Signals]:
-    """Listen to the signals while the block runs."""
-    loop, signals = asyncio.get_running_loop(), _Signals(reload)
-    handlers = {
-        signal.SIGTERM: signals.on_stop,
-        signal.SIGINT: signals.on_stop,
-        signal.SIGHUP: signals.on_reload,
-    }
-    for number, handler in handlers.items():
-        loop.add_signal_handler(number, handler)
-    try:
-        yield signals
-    finally:
-        for number in handlers:
-            loop.remove_signal_handler(number)
-
-
-@contextlib.contextmanager
-def _alone(database: Path) -> Iterator[None]:
-    """Hold the lock that only one daemon can have on a database."""
-    lock = database.with_name(database.name + ".lock")
-    try:
-        database.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConflictError(f"cannot write {lock}: {error.strerror}; see [store] path and its owner") from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise ConflictError(f"another voicemaild is running on {database}") from error
-    finally:
-        os.close(fd)
-
-
-def link_key(database: Path) -> bytes:
-    """The key that signs links, from `link.key` beside the database; made when it is not there."""
-    path = database.with_name("link.key")
-    try:
-        if not path.exists():
-            _write_whole(path, secrets.token_bytes(LINK_KEY_BYTES))
-        key = path.read_bytes()
-    except OSError as error:
-        raise ConflictError(f"{path} cannot be used: {error.strerror}; it belongs to the daemon's user") from error
-    if len(key) != LINK_KEY_BYTES:
-        raise ConflictError(f"{path} is damaged: remove it; links made so far then stop working")
-    return key
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Make a file for our eyes only that has this content or, where the machine stops or the disk is full, is not."""
-    draft = path.with_name(f"{path.name}.new")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(fd)
-    draft.rename(path)

@@ -12,12 +12,15 @@ from service import daemon
 from service.config_schema import Settings
 from service.model import Scope
 from service.simulator.life import COMPANY, furnish, live
+from service.simulator.master_csv import MasterCsv
 from service.simulator.pbx import Simulator
 from service.store import tokens
 from service.store.commands import changing
 
 HOST = "127.0.0.1"
 PORT = 8089
+CALLS = 40
+"""So many calls were made before the page opens; they stand in Master.csv alone."""
 
 
 async def demo(announce: Callable[[str], None], port: int = PORT) -> None:
@@ -28,9 +31,9 @@ async def demo(announce: Callable[[str], None], port: int = PORT) -> None:
     dice = random.Random()  # noqa: S311 -- who calls when; guards nothing
     with tempfile.TemporaryDirectory(prefix="voicemaild-demo-") as directory:
         state = Path(directory)
-        async with Simulator(state / "spool", boxes=COMPANY, read="call,cdr", write="reporting,user") as pbx:
+        async with _pbx(state) as pbx:
             settings = _settings(state, pbx, port)
-            await furnish(pbx, dice)
+            await furnish(pbx, dice, calls=CALLS)
             await daemon.scan(settings, lambda _done, _total: None)  # the page has something to show when it opens
             secret = await asyncio.to_thread(_token, settings)
             async with asyncio.TaskGroup() as group:
@@ -41,12 +44,25 @@ async def demo(announce: Callable[[str], None], port: int = PORT) -> None:
                     afternoon.cancel()
 
 
+def _pbx(state: Path) -> Simulator:
+    (state / "monitor").mkdir()
+    return Simulator(
+        state / "spool",
+        boxes=COMPANY,
+        read="call,cdr",
+        write="reporting,user",
+        csv=MasterCsv(state / "Master.csv"),
+        recordings=state / "monitor",
+    )
+
+
 def _settings(state: Path, pbx: Simulator, port: int) -> Settings:
     return Settings.model_validate(
         {
             "pbx": {"name": "demo"},
             "ami": {"host": pbx.host, "port": pbx.port, "username": pbx.user, "secret": pbx.secret},
             "spool": {"path": str(state / "spool")},
+            "cdr": {"csv": str(state / "Master.csv"), "recordings": str(state / "monitor")},
             "store": {"path": str(state / "voicemaild.db")},
             "http": {"host": HOST, "port": _free(port)},
         }

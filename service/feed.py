@@ -7,14 +7,16 @@ two `await`s both stand still. It keeps the newest records, so that a reader a l
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from service.model import Counts, Mailbox, Record, View
+from service.call import Call
+from service.model import Counts, Mailbox, Record, View, sight
 
 Subscriber = Callable[[Sequence[Record]], None]
 """Is called with what was published, in order, at once and on the event loop. It must not raise, and not take long."""
 
 MOST_KEPT = 256
-"""Records that are kept for readers a little behind; a few hundred KiB."""
+"""Records that are kept for readers a little behind, calls without their legs; a few hundred KiB."""
 
 
 class Feed:
@@ -78,11 +80,11 @@ class Feed:
         """
         if since < self._kept_after:
             return None
-        found, total = [], self.total(view)
+        found, total, seen = [], self.total(view), sight(view)
         for record in reversed(self._kept):
             if record.seq <= since:
                 break
-            if view is None or record.mailbox in view:
+            if seen(record):
                 found.append((record, total))
                 total -= record.delta
         found.reverse()
@@ -101,9 +103,16 @@ class Feed:
         self._total += record.delta
         if len(self._kept) == self._kept.maxlen:
             self._kept_after = self._kept[0].seq
-        self._kept.append(record)
-        if isinstance(record.state, Counts):
+        self._kept.append(_light(record))
+        if isinstance(record.state, Counts) and record.mailbox is not None:
             if record.state == Counts():
                 self._badges.pop(record.mailbox, None)
             else:
                 self._badges[record.mailbox] = record.state
+
+
+def _light(record: Record) -> Record:
+    """The record without the legs of its call: nobody is told of them, and a call may have hundreds."""
+    if isinstance(record.state, Call) and record.state.legs:
+        return replace(record, state=replace(record.state, legs=()))
+    return record

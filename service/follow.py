@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from functools import partial
 
 from service.api.auth import Tokens
 from service.errors import UnavailableError
@@ -36,8 +37,8 @@ async def take_over(store: Store, feed: Feed, accepted: Tokens) -> None:
     now = int(time.time())
     accepted.replace({token.digest: token.principal for token in rows if not token.expired(now)})
     while last > feed.seq:
-        since = feed.seq
-        records = await store.read(lambda conn: journal.replay(conn, None, since, AT_ONCE))  # noqa: B023 -- awaited here
-        if not records:
+        read = partial(journal.replay, view=None, since=feed.seq, limit=AT_ONCE, total=feed.total(None))
+        page = await store.read(read)
+        if not page.records:
             return
-        feed.catch_up([record for record, _total in records])
+        feed.catch_up([record for record, _total in page.records])

@@ -2,33 +2,74 @@
 
 import asyncio
 import logging
+import re
 import time
 from functools import partial
 
 from service.errors import UnavailableError
 from service.health import Health, Part, StoreState
 from service.sdnotify import Notifier
-from service.store import Store, journal, mailboxes
+from service.store import Store, Transaction, call_lines, calls, journal, mailboxes, webhooks
 
 log = logging.getLogger(__name__)
 
 DAY_MS = 24 * 3600 * 1000
 PRUNE_EVERY_S = 600.0
 PRUNE_AT_ONCE = 1000
+JUDGE_AT_ONCE = 200
+PAUSE_S = 1.0
+LINES_EVERY_S = 3600.0
 STORE_EVERY_S = 1.0
 ALIVE_WITHIN_S = 5.0
 
 
 async def prune_journal(store: Store, days: int) -> None:
-    """Drop journal records older than so many days (0: never), a little at a time; until cancelled."""
+    """Drop journal records older than so many days (0: never), a little at a time; until cancelled.
+
+    What a webhook has yet to be told stays: that is a day at most.
+    """
     while True:
         before_ms = time.time_ns() // 1_000_000 - days * DAY_MS
         try:
-            while days and await store.write(partial(journal.prune, before_ms=before_ms, limit=PRUNE_AT_ONCE)):
+            while days and await store.write(partial(_prune_some, before_ms=before_ms)):
                 pass
         except UnavailableError as error:
             log.warning("journal not pruned error=%r", str(error))
         await asyncio.sleep(PRUNE_EVERY_S)
+
+
+def _prune_some(tx: Transaction, before_ms: int) -> int:
+    return journal.prune(tx, before_ms, PRUNE_AT_ONCE, webhooks.oldest_needed(tx.conn))
+
+
+async def rejudge_calls(store: Store, internal: re.Pattern[str]) -> None:
+    """Where `[pbx] internal` is another than last time, judge all calls by it, a little at a time; then return."""
+    after: int | None = None
+    while after != 0:
+        try:
+            if after is None and await store.write(lambda tx: calls.adopt_internal(tx.conn, internal)):
+                return
+            after = await store.write(
+                partial(calls.rejudge, internal=internal, after_id=after or 0, limit=JUDGE_AT_ONCE)
+            )
+        except UnavailableError as error:
+            log.warning("calls not judged anew error=%r", str(error))
+            await asyncio.sleep(PAUSE_S)
+
+
+async def count_lines(store: Store) -> None:
+    """Have the calls of outside lines kept counted that very many calls use, a little at a time; until cancelled."""
+    while True:
+        try:
+            found = await store.read(lambda conn: [*call_lines.unfinished(conn), *call_lines.popular(conn)])
+            for number in found:
+                while await store.write(partial(call_lines.keep, number=number)):
+                    pass
+            if found:
+                log.info("lines kept counted lines=%d", len(found))
+        except UnavailableError as error:
+            log.warning("lines not counted error=%r", str(error))
+        await asyncio.sleep(LINES_EVERY_S)
 
 
 async def watch_store(store: Store, health: Health) -> None:

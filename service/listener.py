@@ -1,4 +1,4 @@
-"""What the PBX tells over AMI, and what that means here: look again."""
+"""What the PBX tells over AMI, and what that means here: look again, and of calls: keep it."""
 
 import asyncio
 import logging
@@ -7,6 +7,7 @@ from service.ami import Ami, Event, Offer, State
 from service.errors import InvalidInputError, UnavailableError
 from service.health import AmiState, Health, Part
 from service.ingest import Ingest
+from service.intake import Intake, Leaver
 from service.metrics import Metrics
 from service.model import Mailbox
 
@@ -16,21 +17,32 @@ log = logging.getLogger(__name__)
 class Listener:
     """Hands what an `Ami` tells to those it concerns, as its callbacks; `run` looks at our rights there."""
 
-    def __init__(self, ingest: Ingest, health: Health, metrics: Metrics, *, write_back: bool) -> None:
+    def __init__(self, ingest: Ingest, intake: Intake, health: Health, metrics: Metrics, *, write_back: bool) -> None:
         self._ingest = ingest
+        self._intake = intake
         self._health = health
         self._metrics = metrics
         self._write_back = write_back
         self._connected = asyncio.Event()
 
     def on_event(self, event: Event) -> None:
-        """A mailbox's lamp changed, or the PBX says it may have: forged or not, it only makes us look."""
+        """A call's leg is over, or a mailbox's lamp changed: forged or not, the latter only makes us look."""
         self._metrics.ami_events.inc()
-        if event.name == "MessageWaiting":
-            try:
-                self._ingest.hint(Mailbox.parse(event.fields.get("Mailbox")))
-            except InvalidInputError:
-                log.debug("event names no mailbox event=MessageWaiting")
+        if event.name == "Cdr":
+            self._intake.leg(event.fields.get)
+        elif event.name == "MessageWaiting":
+            self._message_waiting(event)
+
+    def _message_waiting(self, event: Event) -> None:
+        try:
+            mailbox = Mailbox.parse(event.fields.get("Mailbox"))
+        except InvalidInputError:
+            log.debug("event names no mailbox event=MessageWaiting")
+            return
+        self._ingest.hint(mailbox)
+        channel, uniqueid = event.fields.get("Channel"), event.fields.get("Uniqueid")
+        if channel and uniqueid:
+            self._intake.leaver(Leaver(mailbox, channel, uniqueid))
 
     def on_state(self, state: State, detail: str) -> None:
         """Whatever the PBX did while nobody listened is in the spool: after every login, look at everything."""

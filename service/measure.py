@@ -9,6 +9,7 @@ from pathlib import Path
 from service.audio import AudioWorker
 from service.errors import NotFoundError, UnavailableError
 from service.ingest import Ingest
+from service.media import Media
 from service.model import Message, Record
 from service.spool import open_audio
 from service.store import Store, messages
@@ -20,13 +21,17 @@ RETRY_S = 30.0
 
 
 class Measurer:
-    """Fills in `audio.levels` of the messages that lack them. The store says which, so nothing is lost by a restart."""
+    """Fills in `audio.levels` of the messages that lack them. The store says which, so nothing is lost by a restart.
 
-    def __init__(self, store: Store, ingest: Ingest, worker: AudioWorker, root: Path) -> None:
+    Their audio lies in the spool below `root`, or in `media`.
+    """
+
+    def __init__(self, store: Store, ingest: Ingest, worker: AudioWorker, root: Path, media: Media) -> None:
         self._store = store
         self._ingest = ingest
         self._worker = worker
         self._root = root
+        self._media = media
         self._wake = asyncio.Event()
 
     def notice(self, records: Sequence[Record]) -> None:
@@ -63,6 +68,8 @@ class Measurer:
         def opener() -> int:
             nonlocal moved
             assert file is not None
+            if message.held is not None:
+                return self._media.open(message.held)[0]
             try:
                 return open_audio(self._root, message.mailbox, message.folder, message.msgnum, file)
             except NotFoundError:

@@ -43,6 +43,16 @@ class Metrics:
         self.ami_events = Counter("voicemaild_ami_events", "events from AMI that were wanted", registry=registry)
         self.ami_state = Enum("voicemaild_ami_state", "the AMI connection", states=list(_AMI_STATES), registry=registry)
         self.ami_reconnects = Counter("voicemaild_ami_reconnects", "AMI connections that were lost", registry=registry)
+        self.cdr_rejects = Counter(
+            "voicemaild_cdr_rejects", "CDRs that were not understood", ["reason"], registry=registry
+        )
+        self.cdr_lost = Counter("voicemaild_cdr_lost", "CDRs from AMI for which there was no room", registry=registry)
+        self.webhook_deliveries = Counter(
+            "voicemaild_webhook_deliveries", "outcomes of telling a webhook", ["name", "outcome"], registry=registry
+        )
+        self.webhook_pending = Gauge(
+            "voicemaild_webhook_pending", "what a webhook has still to be told", ["name"], registry=registry
+        )
         self.journal_seq = Gauge("voicemaild_journal_seq", "last position in the journal", registry=registry)
         self.unread_messages = Gauge("voicemaild_unread_messages", "unread messages, all boxes", registry=registry)
         self.store_commit_seconds = Histogram(

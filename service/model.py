@@ -1,10 +1,12 @@
 """What a PBX has, in Asterisk's own words: mailboxes, folders, messages, audio, badges. Frozen values, no I/O."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, Self
 
+from service.call import Call
 from service.errors import InvalidInputError
 
 DEFAULT_CONTEXT = "default"
@@ -179,6 +181,8 @@ class Message:
 
     `id` and `uuid` are ours; `uuid` follows from the identity, so a rebuilt store gives the same. `local_status` is a
     status kept here alone, because the PBX could not be told. `uniqueid` is that of the call it was left in, or "".
+    `held` is the name of its audio in our own media directory, where it is not in the spool: it was uploaded (by the
+    SIP address `sip_from`, at `uploaded` in epoch seconds), or restored after a deletion.
     """
 
     id: int
@@ -193,6 +197,9 @@ class Message:
     audio: Audio | None
     local_status: Status | None = None
     uniqueid: str = ""
+    held: str | None = None
+    sip_from: str = ""
+    uploaded: int | None = None
 
     @property
     def status(self) -> Status:
@@ -268,7 +275,14 @@ class Box:
     counts: Counts = Counts()
 
 
-RecordState = Message | Counts | Box
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """So many calls were written into the history that nobody is told of one by one."""
+
+    calls: int
+
+
+RecordState = Message | Counts | Box | Call | Imported
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +290,9 @@ class Record:
     """One line of the journal: what changed, with its whole new state, at position `seq`.
 
     `type` is `message.new`, `message.updated`, `message.deleted` (state: Message), `unread` (state: Counts, the badge
-    of `mailbox`) or `mailbox.updated` (state: Box; for a store that is rebuilt, no reader outside sees it).
+    of `mailbox`) or `mailbox.updated` (state: Box; for a store that is rebuilt, no reader outside sees it). With no
+    `mailbox` it is `call.new`, `call.updated`, `call.deleted` (state: Call; what was deleted is part of another call
+    now) or `calls.imported` (state: Imported; for caches, no reader outside sees it).
     `time_ms` is when it was committed, in epoch milliseconds. `delta` is by how much an `unread` record changed the
     mailbox's `new`, 0 for all others.
     """
@@ -285,6 +301,31 @@ class Record:
     time_ms: int
     type: str
     pbx: str
-    mailbox: Mailbox
+    mailbox: Mailbox | None
     state: RecordState
     delta: int = 0
+
+
+def sight(view: View) -> Callable[[Record], bool]:
+    """Give what tells of a record whether somebody with this view may hear of it.
+
+    Of a call that is whoever may see a mailbox whose extension takes part in it; of what has neither a mailbox nor a
+    call, those alone who may see everything.
+    """
+    if view is None:
+        return lambda _record: True
+    boxes: dict[str, list[Mailbox]] = {}
+    for mailbox in view:
+        boxes.setdefault(mailbox.extension, []).append(mailbox)
+
+    def seen(record: Record) -> bool:
+        if record.mailbox is not None:
+            return record.mailbox in view
+        call = record.state
+        return isinstance(call, Call) and any(
+            call.takes_part(mailbox.context, mailbox.extension)
+            for extension in call.extensions & boxes.keys()
+            for mailbox in boxes[extension]
+        )
+
+    return seen

@@ -17,6 +17,7 @@ from service.simulator.spool import Left, SpoolWriter
 from service.simulator.tone import voice
 from service.spool import MailboxScan, Rejects, Scanner
 from service.store import Store, mailboxes, messages
+from service.store.query import Query
 
 BOX = Mailbox("default", "100")
 NEXT = Mailbox("default", "101")
@@ -86,7 +87,7 @@ class Parts:
         assert run(self.writer.move_steps(left.mailbox, left.msg_id, folder, left.folder))
 
     async def live(self) -> list[Message]:
-        page = await self.store.read(lambda conn: messages.page(conn, None, messages.MessageQuery(limit=1000)))
+        page = await self.store.read(lambda conn: messages.page(conn, None, Query(limit=1000)))
         return list(page.rows)
 
     async def badges(self) -> dict[Mailbox, Counts]:

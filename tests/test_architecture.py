@@ -14,15 +14,30 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LONGEST = 400
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors"}),
+    frozenset({"errors", "call"}),
     frozenset({"model"}),
-    frozenset({"difference"}),
+    frozenset({"difference", "cdr", "opening", "voicemail_conf"}),
     frozenset(
-        {"config", "store", "spool", "ami", "cdr", "audio", "feed", "health", "metrics", "sdnotify", "simulator"}
+        {
+            "config",
+            "store",
+            "spool",
+            "ami",
+            "audio",
+            "feed",
+            "health",
+            "media",
+            "metrics",
+            "phones",
+            "recordings",
+            "sdnotify",
+            "simulator",
+            "sip",
+        }
     ),
-    frozenset({"ingest"}),
-    frozenset({"webhook", "api", "measure", "pbx"}),
-    frozenset({"follow", "housekeeping", "listener"}),
+    frozenset({"ingest", "intake", "pins", "master", "uploads"}),
+    frozenset({"webhook", "api", "boxes", "measure", "pbx"}),
+    frozenset({"follow", "housekeeping", "listener", "retention"}),
     frozenset({"daemon"}),
     frozenset({"check", "demo"}),
     frozenset({"cli"}),

@@ -1,3 +1,4 @@
+import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -5,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from service.check import Finding, Level, check
-from service.config_schema import Settings
+from service.config_schema import Cdr, Settings
 from service.simulator.pbx import Simulator
 from tests.checking import SECRET, settings
+from tests.masters import line
+
+SNIPPETS = Path(__file__).parents[1] / "config" / "asterisk"
 
 
 @pytest.fixture(autouse=True)
@@ -34,18 +38,24 @@ def etc(tmp_path: Path) -> Path:
     (directory / "manager.d" / "voicemaild.conf").write_text(
         "[voicemaild]\nsecret = x\nread = call,cdr\nwrite = reporting,user\n"
     )
-    (directory / "cdr_manager.conf").write_text("[general]\nenabled = yes\n")
+    for name in ("cdr.conf", "cdr_manager.conf"):
+        shutil.copyfile(SNIPPETS / name, directory / name)
     return directory
 
 
 async def findings(settings: Settings, etc: Path, source: Path) -> list[Finding]:
-    return [finding async for finding in check(settings, source, etc)]
+    there = settings.pbx.model_copy(update={"config": etc})
+    return [finding async for finding in check(settings.model_copy(update={"pbx": there}), source)]
 
 
 async def test_where_all_is_well_every_line_is_ok(pbx: Simulator, etc: Path, tmp_path: Path) -> None:
     (tmp_path / "voicemaild.toml").touch()
+    (tmp_path / "monitor").mkdir()
+    (tmp_path / "Master.csv").write_bytes(line(1))
     await pbx.leave("100@default")
-    found = await findings(settings(pbx, tmp_path), etc, tmp_path / "voicemaild.toml")
+    right = settings(pbx, tmp_path)
+    right = right.model_copy(update={"cdr": Cdr(csv=tmp_path / "Master.csv", recordings=tmp_path / "monitor")})
+    found = await findings(right, etc, tmp_path / "voicemaild.toml")
     assert [str(finding) for finding in found if finding.level is not Level.OK] == []
     subjects = dict.fromkeys(finding.what.split(":")[0] for finding in found)
     assert list(subjects) == [
@@ -54,6 +64,8 @@ async def test_where_all_is_well_every_line_is_ok(pbx: Simulator, etc: Path, tmp
         "time zone",
         "ffmpeg",
         "spool",
+        "Master.csv",
+        "recordings",
         "AMI",
         "marking as read",
         "cdr_manager",

@@ -1,3 +1,5 @@
+import re
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +11,8 @@ from service.config_schema import Settings
 from service.simulator.pbx import Simulator
 from tests.ami.pbx import Peer, playing
 from tests.checking import SECRET, about, settings
+
+SNIPPET = Path(__file__).parents[1] / "config" / "asterisk" / "cdr_manager.conf"
 
 
 @pytest.fixture
@@ -26,7 +30,7 @@ def etc(tmp_path: Path) -> Path:
     (directory / "manager.d" / "voicemaild.conf").write_text(
         "[voicemaild]\nsecret = x\nread = call,cdr\nwrite = reporting,user\n"
     )
-    (directory / "cdr_manager.conf").write_text("[general]\nenabled = yes\n")
+    shutil.copyfile(SNIPPET, directory / "cdr_manager.conf")
     return directory
 
 
@@ -116,3 +120,32 @@ async def test_a_pbx_that_tells_of_no_calls_is_bad(pbx: Simulator, etc: Path, tm
     ((level, line),) = about(await look(settings(pbx, tmp_path), etc), "cdr_manager")
     assert level is Level.BAD
     assert "enabled = yes" in line
+
+
+@pytest.mark.parametrize(
+    ("missing", "level", "told"),
+    [
+        ((), Level.OK, "enabled in"),
+        (("linkedid",), Level.WARN, "does not map linkedid, so the legs of a transferred"),
+        (("sequence",), Level.WARN, "does not map sequence"),
+        (("linkedid", "sequence", "did"), Level.WARN, "linkedid and sequence"),
+        (("did", "recordingfile"), Level.OK, "did, recordingfile could be mapped"),
+    ],
+)
+async def test_columns_that_are_not_mapped_are_told(
+    pbx: Simulator, etc: Path, tmp_path: Path, *, missing: tuple[str, ...], level: Level, told: str
+) -> None:
+    text = SNIPPET.read_text()
+    for name in missing:
+        text = re.sub(f"(?m)^{name} => .*\n", "", text)
+    (etc / "cdr_manager.conf").write_text(text)
+    ((found, line),) = about(await look(settings(pbx, tmp_path), etc), "cdr_manager")
+    assert found is level
+    assert told in line
+
+
+async def test_a_column_under_a_name_that_nobody_reads_is_not_mapped(pbx: Simulator, etc: Path, tmp_path: Path) -> None:
+    (etc / "cdr_manager.conf").write_text(SNIPPET.read_text().replace("=> LinkedID", "=> LinkedIdentity"))
+    ((found, line),) = about(await look(settings(pbx, tmp_path), etc), "cdr_manager")
+    assert found is Level.WARN
+    assert "linkedid" in line

@@ -24,7 +24,7 @@ def voicemaild(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("token",), ("mailbox",), ("run",), ("demo",), ("check",), ("scan",), ("openapi",), ("version",)]
+    "command", [(), ("token",), ("mailbox",), ("run",), ("demo",), ("check",), ("scan",), ("openapi",), ("rotate-links",), ("version",)]
 )
 def test_every_command_explains_itself(voicemaild: Run, command: Sequence[str]) -> None:
     done = voicemaild(*command, "--help")
@@ -47,6 +47,16 @@ def test_a_missing_configuration_fails_with_one_line(voicemaild: Run, tmp_path: 
     assert done.code == 1
     (line,) = done.err.splitlines()
     assert line.startswith("voicemaild: there is no")
+
+
+def test_links_are_signed_with_another_key_from_now_on(voicemaild: Run, tmp_path: Path) -> None:
+    file = configuration(tmp_path)
+    keys = []
+    for _ in range(2):
+        done = voicemaild("rotate-links", "--config", file)
+        assert (done.code, done.out, done.err) == (0, "", "")
+        keys.append((tmp_path / "link.key").read_bytes())
+    assert keys[0] != keys[1]
 
 
 def test_a_configuration_that_cannot_be_read_fails_with_one_line(voicemaild: Run, tmp_path: Path) -> None:

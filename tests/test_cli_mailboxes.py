@@ -1,9 +1,11 @@
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from service.model import Mailbox
+from service.pins import verified
 from service.store import mailboxes
 from service.store.commands import changing
 from tests.commands import Run, configuration, runner
@@ -61,3 +63,43 @@ def test_a_box_that_is_not_known_and_a_number_that_is_taken_fail(
 )
 def test_wrong_usage_exits_with_2(voicemaild: Run, config: Path, arguments: Sequence[str]) -> None:
     assert voicemaild("mailbox", "set", *arguments, "--config", config).code == 2
+
+
+def pin_hash(tmp_path: Path, name: str) -> str | None:
+    with changing(tmp_path / "voicemaild.db", "pbx1") as tx:
+        found = tx.conn.execute("SELECT pin_hash FROM mailbox WHERE name = ?", (name,)).fetchone()
+    return None if found is None else found[0]
+
+
+def test_a_pin_is_kept_as_a_hash_also_of_a_box_that_is_only_ours(voicemaild: Run, config: Path, tmp_path: Path) -> None:
+    for box in ("100@default", "800@default"):
+        assert voicemaild("mailbox", "set", box, "--pin", "4321", "--config", config).code == 0
+        kept = pin_hash(tmp_path, box)
+        assert kept is not None
+        assert verified(kept, "4321")
+
+
+def test_a_pin_is_read_from_standard_input(
+    voicemaild: Run, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("87654321\nmore"))
+    done = voicemaild("mailbox", "set", "100", "--pin", "-", "--config", config)
+    assert (done.code, done.err) == (0, "")
+    assert verified(pin_hash(tmp_path, "100@default") or "", "87654321")
+
+
+@pytest.mark.parametrize("pin", ["123", "12345678901", "12a4", "", "\N{ARABIC-INDIC DIGIT ONE}234"])
+def test_what_is_no_pin_is_refused_and_not_repeated(voicemaild: Run, config: Path, pin: str) -> None:
+    done = voicemaild("mailbox", "set", "100", "--pin", pin, "--config", config)
+    assert done.code == 2
+    assert "4 to 10 digits" in done.err
+    assert not pin or pin not in done.err
+
+
+def test_a_box_of_the_pbx_keeps_the_pin_it_has_there(voicemaild: Run, config: Path, tmp_path: Path) -> None:
+    with changing(tmp_path / "voicemaild.db", "pbx1") as tx:
+        tx.conn.execute("UPDATE mailbox SET configured = 1 WHERE name = '100@default'")
+    done = voicemaild("mailbox", "set", "100", "--pin", "4321", "--config", config)
+    assert done.code == 1
+    assert "the PBX has its own PIN" in done.err
+    assert pin_hash(tmp_path, "100@default") is None

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.feed import Feed
-from service.model import Counts, Envelope, Folder, Mailbox, Message, Record, View
+from service.model import Counts, Envelope, Folder, Imported, Mailbox, Message, Record, View
+from tests.calls import call, calls_between, concerns, leg, party
 
 BOXES = [Mailbox.parse(name) for name in ("100", "101", "100@sales")]
 VIEWS: list[View] = [None, frozenset(), frozenset(BOXES[:1]), frozenset(BOXES[1:])]
@@ -90,6 +93,30 @@ def test_only_the_newest_records_are_kept() -> None:
     assert feed.recent(None, 15) == []
 
 
+def test_a_call_is_recent_for_those_whose_extension_takes_part_and_for_no_other_tenant() -> None:
+    feed = Feed(0, {BOXES[0]: Counts(new=4)})
+    told = call(1, "998901234567", party("100", known=("default", "sales")), dst="100")
+    feed.publish([Record(1, 0, "call.new", "pbx1", None, told)])
+    feed.publish([Record(2, 0, "calls.imported", "pbx1", None, Imported(9))])
+    recent = [feed.recent(view, 0) for view in (None, *({frozenset({box}): 1 for box in BOXES}))]
+    assert [[(record.seq, total) for record, total in found or ()] for found in recent] == [
+        [(1, 4), (2, 4)],
+        [(1, 4)],
+        [],
+        [],
+    ]
+
+
+def test_the_legs_of_calls_are_published_but_not_kept() -> None:
+    feed = Feed(0, {})
+    heard: list[Record] = []
+    feed.subscribe(heard.extend)
+    record = Record(1, 0, "call.new", "pbx1", None, replace(call(), legs=(leg(),)))
+    feed.publish([record])
+    assert heard == [record]
+    assert feed.recent(None, 0) == [(replace(record, state=call()), 0)]
+
+
 @pytest.mark.parametrize(("since", "known"), [(9, False), (10, True)])
 def test_what_was_before_it_began_it_does_not_know(since: int, known: bool) -> None:  # noqa: FBT001 -- a parameter
     assert (Feed(10, {}).recent(None, since) is not None) == known
@@ -97,7 +124,7 @@ def test_what_was_before_it_began_it_does_not_know(since: int, known: bool) -> N
 
 @st.composite
 def changes(draw: st.DrawFn) -> list[list[Record]]:
-    """Commits of badges and messages, each as large as it likes."""
+    """Commits of badges, messages and calls, each as large as it likes."""
     new = dict.fromkeys(BOXES, 0)
     seq = 0
     commits = []
@@ -106,7 +133,10 @@ def changes(draw: st.DrawFn) -> list[list[Record]]:
         for _ in range(size):
             seq += 1
             mailbox = draw(st.sampled_from(BOXES))
-            if draw(st.booleans()):
+            kind = draw(st.sampled_from(["unread", "message", "call"]))
+            if kind == "call":
+                commit.append(Record(seq, 0, "call.new", "pbx1", None, draw(calls_between(BOXES))))
+            elif kind == "unread":
                 count = draw(st.integers(0, 9))
                 commit.append(unread(seq, mailbox, Counts(new=count), before=new[mailbox]))
                 new[mailbox] = count
@@ -129,8 +159,9 @@ def test_badges_totals_and_what_is_recent_agree_with_the_records(
     expected = []
     for record in records:
         if isinstance(record.state, Counts):
+            assert record.mailbox is not None
             badges[record.mailbox] = record.state
-        if view is None or record.mailbox in view:
+        if concerns(record, view):
             seen = [counts.new for mailbox, counts in badges.items() if view is None or mailbox in view]
             expected.append((record, sum(seen)))
 

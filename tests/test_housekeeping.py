@@ -1,21 +1,28 @@
 import asyncio
+import re
 import socket
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, closing
+from datetime import UTC
 from pathlib import Path
 
 import pytest
 
 from service import housekeeping
+from service.call import CallType
+from service.cdr.event import leg_of_event
+from service.cdr.times import LocalTimes
 from service.errors import UnavailableError
 from service.health import Health, StoreState
-from service.housekeeping import feed_watchdog, prune_journal, watch_store
+from service.housekeeping import count_lines, feed_watchdog, prune_journal, rejudge_calls, watch_store
 from service.model import Counts, Mailbox
 from service.sdnotify import Notifier
-from service.store import Store, journal, schema
+from service.store import Store, call_lines, calls, journal, schema
 from service.store.transaction import Transaction
+from tests.store.ledger import INTERNAL, leg
 
 DAY_MS = 24 * 3600 * 1000
 BOX = Mailbox("default", "100")
@@ -158,3 +165,94 @@ async def test_no_sign_of_life_while_the_database_does_not_answer(
                 systemd.recv(1000)
             other.execute("ALTER TABLE aside RENAME TO journal")
             assert await received(systemd) == b"WATCHDOG=1"
+
+
+TWO_DIGITS, FOUR_DIGITS = re.compile(r"^\d{2}$"), re.compile(r"^\d{4}$")
+
+
+async def types_of_calls(store: Store) -> list[CallType]:
+    found = await store.read(lambda conn: calls.load(conn, list(range(1, 2000))))
+    return [call.type for call in found]
+
+
+async def with_calls(store: Store, number: int) -> None:
+    """So many calls from 4-digit numbers to 2-digit ones, as judged where two digits are inside."""
+    times = LocalTimes(UTC)
+    legs = [
+        leg_of_event(
+            defaultdict(
+                str,
+                {
+                    "Source": "2000",
+                    "Destination": "10",
+                    "Channel": f"PJSIP/trunk-{one:08x}",
+                    "StartTime": "2026-11-20 21:50:47",
+                    "EndTime": "2026-11-20 21:50:52",
+                    "UniqueID": f"1795211447.{one}",
+                },
+            ).__getitem__,
+            times,
+        )
+        for one in range(number)
+    ]
+    await store.write(lambda tx: calls.adopt_internal(tx.conn, TWO_DIGITS))
+    await store.write(lambda tx: calls.record(tx, legs, TWO_DIGITS))
+
+
+async def test_calls_are_judged_anew_by_another_rule_of_what_is_inside(store: Store) -> None:
+    await with_calls(store, 2 * housekeeping.JUDGE_AT_ONCE + 1)
+    assert set(await types_of_calls(store)) == {CallType.INCOMING}
+    await rejudge_calls(store, FOUR_DIGITS)
+    assert set(await types_of_calls(store)) == {CallType.OUTGOING}
+    commits = store.commits
+    await rejudge_calls(store, FOUR_DIGITS)
+    assert store.commits == commits + 1  # it is asked, and that is all
+
+
+async def test_judging_anew_waits_for_a_store_that_cannot_be_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "PAUSE_S", 0.001)
+    await with_calls(store, 3)
+    async with running(rejudge_calls(store, FOUR_DIGITS)):
+        with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await until(lambda: store.failure)
+        async with asyncio.timeout(30):
+            while await types_of_calls(store) != [CallType.OUTGOING] * 3:
+                pass
+
+
+async def until_lines_are_kept(store: Store, *numbers: str) -> None:
+    async with asyncio.timeout(30):
+        while not await store.read(lambda conn: all(call_lines.kept(conn, number) for number in numbers)):
+            pass
+
+
+async def test_lines_of_many_calls_are_kept_counted_and_what_was_begun_is_finished(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_lines, "MANY", 4)
+    monkeypatch.setattr(call_lines, "AT_ONCE", 2)
+    begun, new, few = "15550000001", "15550000002", "15550000003"
+    numbers = [*[begun] * 5, *[new] * 5, *[few] * 3]
+    told = [leg(place, place, did=number) for place, number in enumerate(numbers)]
+    await store.write(lambda tx: calls.record(tx, told, INTERNAL))
+    assert await store.write(lambda tx: call_lines.keep(tx, begun))
+    async with running(count_lines(store)):
+        await until_lines_are_kept(store, begun, new)
+    assert not await store.read(lambda conn: call_lines.kept(conn, few))
+
+
+async def test_lines_wait_for_a_store_that_cannot_be_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(call_lines, "MANY", 1)
+    monkeypatch.setattr(housekeeping, "LINES_EVERY_S", 0)
+    await store.write(lambda tx: calls.record(tx, [leg(1, did="15550000001")], INTERNAL))
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with running(count_lines(store)):
+            await until(lambda: "lines not counted" in caplog.text)
+            other.execute("ROLLBACK")
+            await until_lines_are_kept(store, "15550000001")

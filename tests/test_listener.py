@@ -1,13 +1,17 @@
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC
 from pathlib import Path
 
 import pytest
 
 from service.ami import Ami, Event, Limits, State
 from service.ami.message import Fields
+from service.cdr.times import LocalTimes
 from service.health import AmiState
+from service.intake import Intake
 from service.listener import Listener
 from service.simulator.exchange import Delays
 from service.simulator.pbx import Simulator
@@ -25,7 +29,8 @@ async def it(tmp_path: Path) -> AsyncIterator[Parts]:
 
 
 def listener(it: Parts, *, write_back: bool = True) -> Listener:
-    return Listener(it.ingest, it.health, it.metrics, write_back=write_back)
+    intake = Intake(it.store, LocalTimes(UTC), re.compile(r"^\d{2,6}$"), it.metrics)
+    return Listener(it.ingest, intake, it.health, it.metrics, write_back=write_back)
 
 
 def sample(it: Parts, name: str) -> float | None:

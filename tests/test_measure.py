@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,10 @@ import pytest
 from service import measure
 from service.audio import AudioWorker
 from service.measure import Measurer
-from service.model import Folder, Levels, Mailbox, Message, Record
+from service.media import Media
+from service.model import Audio, AudioFile, Envelope, Folder, Levels, Mailbox, Message, Record
+from service.simulator.tone import voice
+from service.store import held as store_held
 from service.store import messages
 from tests.parts import BOX, NEXT, Parts, parts
 
@@ -17,7 +21,7 @@ from tests.parts import BOX, NEXT, Parts, parts
 async def measuring(it: Parts) -> AsyncIterator[Measurer]:
     """A measurer at work that is told of what is committed."""
     async with AudioWorker(None) as worker:
-        measurer = Measurer(it.store, it.ingest, worker, it.root)
+        measurer = Measurer(it.store, it.ingest, worker, it.root, media_of(it))
         it.ingest.first_scan.set()
 
         def note(records: Sequence[Record]) -> None:
@@ -37,6 +41,27 @@ async def measuring(it: Parts) -> AsyncIterator[Measurer]:
 async def it(tmp_path: Path) -> AsyncIterator[Parts]:
     async with asyncio.timeout(60), parts(tmp_path) as made:
         yield made
+
+
+def media_of(it: Parts) -> Media:
+    return Media(it.root.with_name("media"))
+
+
+async def held(it: Parts, *names: str) -> None:
+    """Messages whose audio we hold, in files of these names that may not be there."""
+    file = AudioFile("wav", 1, 1, 1, "")
+    for name in names:
+        put = partial(
+            store_held.insert,
+            mailbox=BOX,
+            uuid=name.partition(".")[0],
+            envelope=Envelope("", 1_795_211_000, 0, "", "alice"),
+            external_number=None,
+            audio=Audio(file, "audio/wav", 100, 8000, 1),
+            held=name,
+            sip_from="sip:alice@example.com",
+        )
+        await it.store.write(put)
 
 
 def levels(message: Message) -> Levels | None:
@@ -145,3 +170,23 @@ async def test_a_message_that_is_gone_is_not_waited_for(it: Parts) -> None:
         it.ingest.hint(NEXT)
         await it.until(lambda: measured(it))
     assert [message.mailbox for message in measured(it)] == [NEXT]
+
+
+async def test_audio_that_we_hold_is_measured_where_it_lies(it: Parts) -> None:
+    name = "0b5f6c1e-6a67-5d9b-8f43-2f1f3f4c5d6e.wav"
+    with media_of(it).writing(name) as draft:
+        draft.write(voice(0.1, 1))
+    await held(it, name)
+    async with measuring(it):
+        await it.told("message.updated")
+    (found,) = await all_levels(it)
+    assert found is not None
+
+
+async def test_audio_that_we_should_hold_and_do_not_keeps_nobody_waiting(it: Parts) -> None:
+    it.leave()
+    await it.ingest.reconcile(BOX)
+    await held(it, *(f"0b5f6c1e-6a67-5d9b-8f43-{number:012x}.wav" for number in range(measure.BATCH + 1)))
+    async with measuring(it):
+        await it.told("message.updated")
+    assert await waiting(it) == []

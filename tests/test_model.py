@@ -9,13 +9,18 @@ from service.model import (
     Counts,
     Envelope,
     Folder,
+    Imported,
     Mailbox,
     Message,
     Principal,
+    Record,
     Scope,
     Status,
+    View,
+    sight,
     valid_name,
 )
+from tests.calls import call, party
 
 NAMES = st.from_regex(r"[A-Za-z0-9_.+-]{1,80}", fullmatch=True).filter(lambda name: name.strip(".") != "")
 
@@ -137,6 +142,27 @@ def test_a_principal_sees_its_own_mailboxes_or_all() -> None:
     limited, everybody = Principal("a", Scope.READ, frozenset({mine})), Principal("b", Scope.READ, None)
     assert [limited.may_see(mine), limited.may_see(foreign), everybody.may_see(foreign)] == [True, False, True]
     assert not Principal("c", Scope.ADMIN, frozenset()).may_see(mine)
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        (None, [True, True, True, True]),
+        (frozenset({Mailbox("default", "100"), Mailbox("default", "101")}), [True, True, False, False]),
+        (frozenset({Mailbox("sales", "100")}), [False, False, True, False]),
+        (frozenset({Mailbox("default", "300")}), [False, False, False, False]),
+        (frozenset(), [False, False, False, False]),
+    ],
+)
+def test_a_record_is_seen_by_those_whom_its_mailbox_or_its_call_concerns(view: View, expected: list[bool]) -> None:
+    known = ("default", "sales")
+    records = [
+        Record(1, 0, "unread", "pbx1", Mailbox("default", "101"), Counts(new=1)),
+        Record(2, 0, "call.new", "pbx1", None, call(1, "5", party("100", "default", known=known), dst="100")),
+        Record(3, 0, "call.new", "pbx1", None, call(2, "5", party("100", "sales", known=known), dst="100")),
+        Record(4, 0, "calls.imported", "pbx1", None, Imported(2)),
+    ]
+    assert [sight(view)(record) for record in records] == expected
 
 
 @pytest.mark.parametrize(

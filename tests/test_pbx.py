@@ -4,17 +4,22 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import pytest
+import time_machine
 
 from service.ami import Ami
-from service.errors import ConflictError, UnavailableError
+from service.errors import ConflictError, NotFoundError, UnavailableError
+from service.media import Media
 from service.model import Counts, Folder, Mailbox, Message, Status
 from service.pbx import Pbx
 from service.simulator.boxes import Box
+from service.simulator.disk import run
 from service.simulator.exchange import Delays
 from service.simulator.pbx import Simulator
+from service.store import held
 from tests.ami.harness import SOON, Heard
 from tests.ami.pbx import SECRET, Peer, playing
 from tests.parts import BOX, NEXT, OTHER, Parts, parts
@@ -67,6 +72,14 @@ async def connected(port: int, secret: str) -> AsyncIterator[Ami]:
             task.cancel()
 
 
+def asking(it: Parts, ami: Ami | None, *, trash_days: int = 7) -> Pbx:
+    return Pbx(it.store, it.ingest, ami, spool=it.root, media=media(it), trash_days=trash_days)
+
+
+def media(it: Parts) -> Media:
+    return Media(it.root.with_name("media"))
+
+
 @asynccontextmanager
 async def switchboard(folder: Path, version: int = 22, *, write_back: bool = True) -> AsyncIterator[Switchboard]:
     async with (
@@ -75,7 +88,7 @@ async def switchboard(folder: Path, version: int = 22, *, write_back: bool = Tru
         Simulator(it.root, boxes=BOXES, version=version, delays=AT_ONCE) as sim,
         connected(sim.port, sim.secret) as ami,
     ):
-        yield Switchboard(sim, it, Pbx(it.store, it.ingest, ami if write_back else None))
+        yield Switchboard(sim, it, asking(it, ami if write_back else None))
 
 
 @pytest.fixture
@@ -208,7 +221,7 @@ async def test_without_the_right_to_nothing_is_marked_and_it_is_told_which_one(t
         it.leave()
         await it.ingest.everything()
         with pytest.raises(ConflictError, match="add `user` to `write`"):
-            await Pbx(it.store, it.ingest, ami).mark_read(await it.live())
+            await asking(it, ami).mark_read(await it.live())
         assert await it.badges() == {BOX: Counts(new=1)}
         assert all("ID" not in action for action in pbx.peers[0].actions)
 
@@ -221,5 +234,206 @@ async def test_a_pbx_that_is_away_is_unavailable_and_nothing_is_marked(tmp_path:
             await it.ingest.everything()
             await there.aclose()
             with pytest.raises(UnavailableError):
-                await Pbx(it.store, it.ingest, ami).mark_read(await it.live())
+                await asking(it, ami).mark_read(await it.live())
         assert await it.badges() == {BOX: Counts(new=1)}
+
+
+async def deleted(board: Switchboard, uuid: str) -> Message:
+    return await board.it.store.read(lambda conn: held.deleted(conn, None, uuid))
+
+
+async def test_what_is_marked_unread_lies_in_inbox_when_it_returns(board: Switchboard) -> None:
+    msg_id = await board.leave()
+    await board.pbx.mark_read(await board.known())
+    assert await board.pbx.mark_unread(await board.known()) == 1
+    assert board.sim.spool.msg_ids(BOX, "INBOX") == [msg_id]
+    assert await board.it.badges() == {BOX: Counts(new=1)}
+
+
+async def test_a_read_mark_kept_here_is_taken_back_here(tmp_path: Path) -> None:
+    async with switchboard(tmp_path, version=16) as board:
+        await board.leave()
+        await board.pbx.mark_read(await board.known())
+        await board.pbx.mark_unread(await board.known())
+        assert await board.it.badges() == {BOX: Counts(new=1)}
+
+
+async def test_a_deleted_message_is_gone_from_the_pbx_and_the_others_stay(board: Switchboard) -> None:
+    for _ in range(3):
+        await board.leave()
+    first, second, third = await board.known()
+    assert await board.pbx.delete([first, third]) == 2
+    assert board.sim.spool.msg_ids(BOX, "INBOX") == [second.msg_id]
+    assert [message.msg_id for message in await board.known()] == [second.msg_id]
+    assert board.it.types().count("message.deleted") == 2
+    assert await board.it.badges() == {BOX: Counts(new=1)}
+
+
+async def test_a_deletion_is_undone_from_what_was_kept_and_the_pbx_stays_without_it(board: Switchboard) -> None:
+    await board.leave()
+    [message] = await board.known()
+    assert message.audio is not None
+    sound = (board.it.root / "default/100/INBOX/msg0000.wav").read_bytes()
+    await board.pbx.delete([message])
+    restored = await board.pbx.restore(await deleted(board, message.uuid))
+    assert (restored.id, restored.uuid, restored.folder) == (message.id, message.uuid, Folder.INBOX)
+    assert restored.held is not None
+    fd, _file = media(board.it).open(restored.held)
+    with FileIO(fd) as kept:
+        assert kept.read() == sound
+    assert await board.it.badges() == {BOX: Counts(new=1)}
+    await board.it.ingest.everything()
+    assert [one.uuid for one in await board.known()] == [message.uuid]
+    assert board.sim.spool.msg_ids(BOX, "INBOX") == []
+
+
+async def test_a_restored_message_is_marked_and_deleted_here_and_restored_again(board: Switchboard) -> None:
+    await board.leave()
+    [message] = await board.known()
+    await board.pbx.delete([message])
+    await board.pbx.restore(await deleted(board, message.uuid))
+    await board.pbx.mark_read(await board.known())
+    assert await board.it.badges() == {BOX: Counts(old=1)}
+    await board.pbx.delete(await board.known())
+    assert await board.known() == []
+    again = await board.pbx.restore(await deleted(board, message.uuid))
+    assert (again.uuid, again.status) == (message.uuid, Status.READ)
+
+
+async def test_without_a_trash_a_deletion_cannot_be_undone(board: Switchboard) -> None:
+    await board.leave()
+    [message] = await board.known()
+    ami = board.pbx._ami
+    await asking(board.it, ami, trash_days=0).delete([message])
+    with pytest.raises(NotFoundError):
+        await deleted(board, message.uuid)
+    assert media(board.it).names() == []
+
+
+async def test_on_an_old_pbx_a_message_is_deleted_here_alone_and_can_be_restored(tmp_path: Path) -> None:
+    async with switchboard(tmp_path, version=16) as board:
+        msg_id = await board.leave()
+        await board.leave()
+        first, second = await board.known()
+        await board.pbx.delete([first])
+        assert msg_id in board.sim.spool.msg_ids(BOX, "INBOX")
+        await board.it.ingest.everything()
+        assert [one.uuid for one in await board.known()] == [second.uuid]
+        await board.sim.move(str(BOX), msg_id, "Old")  # by somebody on the phone
+        await board.it.ingest.reconcile(BOX)
+        assert [one.uuid for one in await board.known()] == [second.uuid]
+        restored = await board.pbx.restore(await deleted(board, first.uuid))
+        assert (restored.folder, restored.held) == (Folder.OLD, None)
+        assert await board.it.badges() == {BOX: Counts(new=1, old=1)}
+
+
+async def test_what_was_deleted_here_alone_and_then_left_the_spool_cannot_be_restored(tmp_path: Path) -> None:
+    async with switchboard(tmp_path, write_back=False) as board:
+        msg_id = await board.leave()
+        [message] = await board.known()
+        await board.pbx.delete([message])
+        deletions = board.it.types().count("message.deleted")
+        await board.sim.remove(str(BOX), msg_id)
+        await board.it.ingest.reconcile(BOX)
+        assert board.it.types().count("message.deleted") == deletions
+        with pytest.raises(NotFoundError):
+            await deleted(board, message.uuid)
+
+
+async def without_success(peer: Peer) -> None:
+    """A PBX that says Success and removes nothing, as Asterisk does where it fails."""
+    await peer.accept()
+    while True:
+        action = await peer.expect("ListCommands", "VoicemailRemove")
+        if action["Action"] == "ListCommands":
+            peer.answer(action, VoicemailRemove="Remove Voicemail from mailbox folder.")
+        else:
+            peer.answer(action, Message="Message remove failed")
+
+
+async def test_a_message_that_the_pbx_does_not_remove_stays_and_is_told_of(tmp_path: Path) -> None:
+    async with (
+        asyncio.timeout(60),
+        parts(tmp_path) as it,
+        playing(without_success) as pbx,
+        connected(pbx.port, SECRET) as ami,
+    ):
+        it.leave()
+        await it.ingest.everything()
+        with pytest.raises(ConflictError, match=r"did not remove 1 of 1 .*Message remove failed"):
+            await asking(it, ami).delete(await it.live())
+        assert await it.badges() == {BOX: Counts(new=1)}
+
+
+async def test_what_was_kept_of_a_message_that_is_not_removed_goes_again(tmp_path: Path) -> None:
+    async with (
+        asyncio.timeout(60),
+        parts(tmp_path) as it,
+        playing(without_success) as pbx,
+        connected(pbx.port, SECRET) as ami,
+    ):
+        left = it.leave()
+        await it.ingest.everything()
+        [message] = await it.live()
+        with pytest.raises(ConflictError):
+            await asking(it, ami).delete([message])
+        assert media(it).names() == []
+        assert run(it.writer.remove_steps(left.mailbox, left.msg_id, left.folder))  # by its owner, on the phone
+        await it.ingest.reconcile(BOX)
+        with pytest.raises(NotFoundError):
+            await it.store.read(lambda conn: held.deleted(conn, None, message.uuid))
+
+
+async def test_what_is_kept_of_a_message_is_its_own_voice_also_after_a_renumbering(board: Switchboard) -> None:
+    for _ in range(2):
+        await board.leave()
+    first, second = await board.known()
+    sounds = [(board.it.root / f"default/100/INBOX/msg{number:04d}.wav").read_bytes() for number in range(2)]
+    await board.sim.remove(str(BOX), first.msg_id)  # nobody has looked at the mailbox since
+    await board.pbx.delete([second])
+    restored = await board.pbx.restore(await deleted(board, second.uuid))
+    assert restored.held is not None
+    fd, _file = media(board.it).open(restored.held)
+    with FileIO(fd) as kept:
+        assert kept.read() == sounds[1] != sounds[0]
+
+
+async def test_a_deletion_can_be_undone_for_so_many_days(board: Switchboard) -> None:
+    await board.leave()
+    [message] = await board.known()
+    await board.pbx.delete([message])
+    trashed = await deleted(board, message.uuid)
+    with time_machine.travel(time.time() + 7 * 24 * 3600, tick=True), pytest.raises(NotFoundError):
+        await board.pbx.restore(trashed)
+    with time_machine.travel(time.time() + 7 * 24 * 3600 - 60, tick=True):
+        assert (await board.pbx.restore(trashed)).uuid == message.uuid
+
+
+async def test_a_restored_message_that_the_pbx_has_again_is_played_from_the_spool(board: Switchboard) -> None:
+    """Its owner's backup was put back, say; what we held of it is nobody's, and retention sweeps it."""
+    await board.leave()
+    [message] = await board.known()
+    inbox = board.it.root / "default/100/INBOX"
+    files = {file.name: file.read_bytes() for file in inbox.glob("msg*")}
+    await board.pbx.delete([message])
+    await board.pbx.restore(await deleted(board, message.uuid))
+    for name, content in files.items():
+        (inbox / name).write_bytes(content)
+    [back] = await board.known()
+    assert (back.id, back.uuid, back.held) == (message.id, message.uuid, None)
+    assert await board.it.badges() == {BOX: Counts(new=1)}
+    names = media(board.it).names()
+    assert len(names) == 1
+    assert await board.it.store.read(lambda conn: held.needed(conn, names)) == set()
+    await board.pbx.delete([back])
+    assert board.sim.spool.msg_ids(BOX, "INBOX") == []
+    assert (await board.pbx.restore(await deleted(board, message.uuid))).held == names[0]
+
+
+async def test_nothing_is_deleted_where_its_audio_cannot_be_kept(board: Switchboard) -> None:
+    await board.leave()
+    media(board.it).root.write_text("a file in the way")
+    with pytest.raises(UnavailableError, match="cannot be written"):
+        await board.pbx.delete(await board.known())
+    assert await board.it.badges() == {BOX: Counts(new=1)}
+    assert len(board.sim.spool.msg_ids(BOX, "INBOX")) == 1

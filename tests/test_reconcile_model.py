@@ -29,6 +29,7 @@ from service.simulator.tone import voice
 from service.spool import MailboxScan, Rejects, Scanner, open_audio
 from service.spool.listing import Listings
 from service.store import connect, journal, mailboxes, messages, reconcile
+from service.store.query import Query
 from service.store.transaction import Transaction
 
 BOXES = (Mailbox("default", "100"), Mailbox("default", "101"), Mailbox("other", "100"))
@@ -120,7 +121,7 @@ class Bench:
         self.conn.execute("COMMIT")
 
     def live(self) -> list[Message]:
-        return list(messages.page(self.conn, None, messages.MessageQuery(limit=1000)).rows)
+        return list(messages.page(self.conn, None, Query(limit=1000)).rows)
 
     def heard(self, message: Message) -> bytes | None:
         """What somebody hears who plays this message now; None where he has to ask again."""
@@ -300,10 +301,11 @@ def assert_the_journal_tells_the_same(it: Bench, live: dict[tuple[Mailbox, str],
     """A store rebuilt from the records alone has the same messages and badges, and no record was doubled."""
     rebuilt: dict[str, Message] = {}
     badges: dict[Mailbox, Counts] = {}
-    records = [record for record, _total in journal.replay(it.conn, None, 0, 100_000)]
+    records = [record for record, _total in journal.replay(it.conn, None, 0, 100_000).records]
     assert [record.seq for record in records] == list(range(1, len(records) + 1))
     for record in records:
         if isinstance(record.state, Counts):
+            assert record.mailbox is not None
             badges[record.mailbox] = record.state
             continue
         assert isinstance(record.state, Message)

@@ -17,10 +17,12 @@ ACTIONS = frozenset(
     {
         "CoreSettings",
         "CoreStatus",
+        "GetConfig",
         "ListCommands",
         "MailboxCount",
         "MailboxStatus",
         "Ping",
+        "UpdateConfig",
         "VoicemailBoxSummary",
         "VoicemailForward",
         "VoicemailMove",
@@ -30,7 +32,18 @@ ACTIONS = frozenset(
         "VoicemailUsersList",
     }
 )
-"""All that may be asked of a PBX: nothing that starts calls, runs commands or changes its configuration."""
+"""All that may be asked of a PBX: nothing that starts calls or runs commands; of its configuration the boxes alone."""
+
+CONFIG_FILE = "voicemail.conf"
+CONFIG_MODULE = "app_voicemail"
+_CONFIG_ACTIONS = frozenset({"GetConfig", "UpdateConfig"})
+_CONFIG_FIELDS = {
+    "filename": CONFIG_FILE,
+    "srcfilename": CONFIG_FILE,
+    "dstfilename": CONFIG_FILE,
+    "reload": CONFIG_MODULE,
+}
+"""The only values these fields of the actions that read and write configuration files may have."""
 
 _ATTEMPTS_BEFORE_WARNING = 3
 _log = logging.getLogger(__name__)
@@ -50,6 +63,13 @@ class Offer(StrEnum):
     OFFERED = "offered"
     FORBIDDEN = "forbidden"
     UNKNOWN = "unknown"
+
+
+def _check_config(fields: Mapping[str, str]) -> None:
+    """Refuse with InvalidInputError to touch any file of the PBX's but that of its boxes."""
+    for key, value in fields.items():
+        if _CONFIG_FIELDS.get(key.lower(), value) != value:
+            raise InvalidInputError(f"{key} may only be {_CONFIG_FIELDS[key.lower()]}", key)
 
 
 class Ami:
@@ -120,6 +140,8 @@ class Ami:
         check_fields(fields)
         if name not in ACTIONS:
             raise InvalidInputError(f"{name[:100]!r} is not an action that may be sent", "Action")
+        if name in _CONFIG_ACTIONS:
+            _check_config(fields)
         link = self._link
         if link is None:
             reason = "the connection was lost this moment" if self.state is State.CONNECTED else self.detail

@@ -38,7 +38,8 @@ class Limits:
     `login` is for connecting, greeting and login together. A connection is dead after `ping_misses` unanswered pings in
     a row: with these values at most 14 s after the last answer. The first try after a loss comes within `first_retry`,
     those after it at random between `retry_min` and a bound that doubles up to `retry_max`; a connection that held for
-    `stable_after` starts that anew. A refused login waits `refused_min`, doubling to `refused_max`.
+    `stable_after` starts that anew. A refused login waits `refused_min`, doubling to `refused_max`. A line may be as
+    long as one of a configuration file that is told by `GetConfig`, a message as long as 10,000 boxes in that.
     """
 
     login: float = 10.0
@@ -54,8 +55,8 @@ class Limits:
     stable_after: float = 10.0
     refused_min: float = 30.0
     refused_max: float = 300.0
-    max_line: int = 8 * 1024
-    max_message: int = 256 * 1024
+    max_line: int = 8 * 1024 + 512
+    max_message: int = 4 * 1024 * 1024
 
     def retry_range(self, attempt: int) -> tuple[float, float]:
         """Between which delays to draw the wait before a new connection, after `attempt` tries that failed."""

@@ -25,16 +25,21 @@ _TAGGED = EOL + b"ActionID: "
 class Fields:
     """The lines of a message, as they came: keys keep their case, and a repeated key all of its values."""
 
-    __slots__ = ("_first", "pairs")
+    __slots__ = ("_first", "_folded", "pairs")
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
         self.pairs = tuple(pairs)
         self._first = dict(reversed(self.pairs))
+        self._folded: dict[str, str] | None = None  # made when a key is asked for that is not there as it is written
 
     def get(self, key: str, default: str = "") -> str:
         """Give the first value of a key, whatever the key's case (`Uniqueid`, `UniqueID`), or the default."""
         value = self._first.get(key)
-        return value if value is not None else next(iter(self.all(key)), default)
+        if value is not None:
+            return value
+        if self._folded is None:
+            self._folded = {name.lower(): text for name, text in reversed(self.pairs)}
+        return self._folded.get(key.lower(), default)
 
     def all(self, key: str) -> tuple[str, ...]:
         """Give every value of a key, whatever the key's case, in the order they came."""
@@ -48,7 +53,8 @@ class Fields:
         return hash(self.pairs)
 
     def __repr__(self) -> str:
-        return f"Fields({self.pairs!r})"
+        """Some keys alone: a value may be a PIN, as in the lines of voicemail.conf."""
+        return f"Fields({len(self.pairs)}: {', '.join(name for name, _ in self.pairs[:20])})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,7 @@ class Stream:
         self._max_line = max_line
         self._max_message = max_message
         self._rest = bytearray()
+        self._line_start = 0  # of the line of `_rest` that is not whole, or an earlier one
 
     def feed(self, data: bytes, *, tagged: bool = False) -> list[Event | Response]:
         """Take what was received; give the messages it completes. `tagged`: unwanted events with an ActionID too."""
@@ -196,6 +203,7 @@ class Stream:
             data = bytes(rest)
         messages = data.split(END)
         self._rest = bytearray(messages.pop())
+        self._line_start = 0
         if messages and max(map(len, messages)) > self._max_line:
             messages = self._within_limits(messages)
         self._check_rest()
@@ -209,13 +217,15 @@ class Stream:
         return messages
 
     def _check_rest(self) -> None:
-        """Break off once the unfinished message is certain to be too long; its end may have begun to come."""
-        size = len(self._rest)
+        """Break off once a line or the unfinished message is certain to be too long; its end may have begun to come."""
+        rest, size = self._rest, len(self._rest)
         if size <= self._max_line:
             return
-        line_end = self._rest.rfind(EOL)
-        last_line = size if line_end < 0 else size - line_end - len(EOL)
-        if size >= self._max_message + len(END) or last_line > self._max_line + 1:
+        start = self._line_start
+        while (end := rest.find(EOL, start)) >= 0 and end - start <= self._max_line:
+            start = end + len(EOL)
+        self._line_start = start
+        if end >= 0 or size >= self._max_message + len(END) or size - start > self._max_line + 1:
             self._break()
 
     def _break(self) -> None:

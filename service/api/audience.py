@@ -12,6 +12,7 @@ from aiohttp import web
 
 from service.api import frames
 from service.api.edge import Edge
+from service.call import Call
 from service.model import Mailbox, Principal, Record, View
 
 MOST_OWED = 256
@@ -45,7 +46,8 @@ class Backlog:
 
     def owe(self, record: Record, frame: bytes) -> None:
         """Take note of a record that could not be sent."""
-        key = record.mailbox if frames.kind(record) == "unread" else record.seq
+        badge = record.mailbox if frames.kind(record) == "unread" else None
+        key = record.seq if badge is None else badge
         self.owed.pop(key, None)
         self.missed = self.missed or len(self.owed) == MOST_OWED
         if self.missed:
@@ -100,12 +102,13 @@ class Group:
 
 
 class Audience:
-    """The groups there are, found by who is in them and by whom a mailbox concerns. An empty group is forgotten."""
+    """The groups there are, found by who is in them and by whom a record concerns. An empty group is forgotten."""
 
     def __init__(self) -> None:
         self._groups: dict[Interest, Group] = {}
         self._of_all_boxes: set[Group] = set()
         self._of_box: dict[Mailbox, set[Group]] = {}
+        self._boxes: dict[str, set[Mailbox]] = {}  # those of _of_box, by extension
 
     def __iter__(self) -> Iterator[Group]:
         return iter(self._groups.values())
@@ -119,15 +122,27 @@ class Audience:
                 self._of_all_boxes.add(group)
             for mailbox in interest.mailboxes or ():
                 self._of_box.setdefault(mailbox, set()).add(group)
+                self._boxes.setdefault(mailbox.extension, set()).add(mailbox)
         return group
 
     def of(self, connection: Connection) -> Group:
         """Give the group a connection is in. It must be in one."""
         return self._groups[connection.interest]
 
-    def concerned(self, mailbox: Mailbox) -> tuple[Group, ...]:
-        """Give every group that may hear of this mailbox."""
-        return (*self._of_all_boxes, *self._of_box.get(mailbox, ()))
+    def concerned(self, record: Record) -> Iterable[Group]:
+        """Give every group that may hear of this: the rule is `service.model.sight`, asked of all of them at once."""
+        if record.mailbox is not None:
+            return (*self._of_all_boxes, *self._of_box.get(record.mailbox, ()))
+        return self._of_all_boxes.union(*map(self._of_box.__getitem__, self._taking_part(record)))
+
+    def _taking_part(self, record: Record) -> Iterator[Mailbox]:
+        """Those boxes somebody asked for whose extensions take part in a call."""
+        call = record.state
+        if isinstance(call, Call):
+            for extension in call.extensions & self._boxes.keys():
+                for mailbox in self._boxes[extension]:
+                    if call.takes_part(mailbox.context, mailbox.extension):
+                        yield mailbox
 
     def leave(self, connection: Connection) -> None:
         """Take a connection out of its group, if it is in one, and forget what it is owed."""
@@ -150,3 +165,6 @@ class Audience:
             groups.discard(group)
             if not groups:
                 del self._of_box[mailbox]
+                self._boxes[mailbox.extension].discard(mailbox)
+                if not self._boxes[mailbox.extension]:
+                    del self._boxes[mailbox.extension]

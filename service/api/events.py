@@ -7,7 +7,11 @@ What the contract leaves open: `subscribe` without `mailboxes` means the boxes t
 those it names may be any the token may see. `subscribed` tells `mailboxes` (null: all), `events`, and as in `hello` the
 `seq` and `unread` that hold from now on. `/events` has records of every kind; without `since` it has none, but tells
 where to begin; for a position that is no longer kept, or not reached yet, its events are a `reset` and a `hello`.
-`limit` is 1 to 1000, by default 100.
+`limit` is 1 to 1000, by default 100. Where very much is of others there may be no events, though `seq` goes on.
+
+A call is told to those who may see all mailboxes, and to those of a mailbox whose extension takes part. Beside
+`call.new` and `call.updated` there is `call.deleted`: it turned out to be part of another call, which tells the rest.
+A connection hears of calls from the `seq` of its `subscribed` on; what came before that, `/events` has.
 """
 
 import asyncio
@@ -70,13 +74,15 @@ class Events:
         limit = _number(request.query, "limit", LIMIT)
         if not 1 <= limit <= MOST:
             raise InvalidInputError(f"The limit must be between 1 and {MOST}", "limit")
-        interest = Interest(principal.view, named=False, events=frozenset(frames.EVENTS), edge=self.edges.of(request))
+        edge = self.edges.thorough(self.edges.base_url(request))
+        interest = Interest(principal.view, named=False, events=frozenset(frames.EVENTS), edge=edge)
         feed = self.replay.feed
         since = _number(request.query, "since", feed.seq)
         page = await self.replay.after(principal.view, since, limit)
         if page is None:
             return json_response({"events": [frames.RESET, self.hub.hello(interest)], "seq": feed.seq})
-        return json_response({"events": list(_contents(page, interest)), "seq": page.position})
+        contents = await asyncio.to_thread(list, _contents(page, interest))  # recordings of calls are looked for
+        return json_response({"events": contents, "seq": page.position})
 
     async def websocket(self, request: web.Request) -> web.StreamResponse:
         """`GET /ws`: hello, what came after `since`, then whatever changes, until the client or the service ends it."""
@@ -199,7 +205,7 @@ def _contents(page: Page, interest: Interest) -> Iterable[frames.Json]:
     """The records of a page as they go out."""
     for record, total in page.records:
         if frames.kind(record) in interest.events:
-            yield frames.event(record, total, interest.edge)
+            yield frames.event(record, total, interest.edge, interest.mailboxes)
 
 
 def _interest_in(asked: frames.Subscription, connection: Connection) -> Interest:

@@ -12,6 +12,7 @@ import orjson
 
 from service.api import records
 from service.api.edge import Edge
+from service.call import Call
 from service.errors import InvalidInputError
 from service.model import Counts, Mailbox, Message, Record, View
 
@@ -96,14 +97,16 @@ def hello(pbx: str, seq: int, unread: Json) -> Json:
     return {"type": "hello", "protocol": PROTOCOL, "pbx": pbx, "seq": seq, "unread": unread}
 
 
-def event(record: Record, total: int, edge: Edge) -> Json:
-    """A record, of one of EVENTS, as it goes out; `total` is the sum of `new` over the boxes the reader hears of."""
+def event(record: Record, total: int, edge: Edge, view: View) -> Json:
+    """A record, of one of EVENTS, as it goes out to who hears of these boxes; `total` is the sum of their `new`."""
     match record.state:
         case Counts():
             badge = _counts(record.state) | {"total": total}
             return {"type": record.type, "seq": record.seq, "mailbox": str(record.mailbox)} | badge
         case Message():
             return {"type": record.type, "seq": record.seq, "message": records.message_event(record.state, edge)}
+        case Call():
+            return {"type": record.type, "seq": record.seq, "call": records.call_event(record.state, edge, view)}
     raise TypeError(record.type)
 
 

@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
 from service.api.edge import HOST
-from service.api.wire import JSON, Envelope, Failure, failures_as
+from service.api.wire import JSON, Envelopes, Failure, failures_as
 from service.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ class Unrouted(web.Response):
         return response
 
 
-def guarding(metrics: Metrics, envelope: Envelope, headers: Mapping[str, str]) -> Wrap:
+def guarding(metrics: Metrics, envelopes: Envelopes, headers: Mapping[str, str]) -> Wrap:
     """Gives what wraps an application: it refuses, shapes failures that nobody shaped, counts by route and code.
 
     It is no middleware of aiohttp's: with the first of these aiohttp takes a longer way through every request, which
     costs a quarter of its speed.
     """
-    shaped = failures_as(envelope)
+    shaped = failures_as(envelopes)
     counters: dict[tuple[web.AbstractResource | None, int], Counter] = {}  # bounded by routes and status codes
 
     def count(resource: web.AbstractResource | None, status: int) -> None:
@@ -65,7 +65,8 @@ def guarding(metrics: Metrics, envelope: Envelope, headers: Mapping[str, str]) -
             failure = refusal(request)
             if failure is not None:
                 count(None, failure.status)
-                return Unrouted.of(envelope(failure), failure.status, {**headers, **failure.headers})
+                content = envelopes.of(request.path)(failure)
+                return Unrouted.of(content, failure.status, {**headers, **failure.headers})
             status: int = HTTPStatus.INTERNAL_SERVER_ERROR
             try:
                 response = await shaped(request, handler)
@@ -81,6 +82,12 @@ def guarding(metrics: Metrics, envelope: Envelope, headers: Mapping[str, str]) -
 
 def _route(resource: web.AbstractResource | None) -> str:
     return UNMATCHED if resource is None else resource.canonical
+
+
+def route_of(request: web.BaseRequest) -> str:
+    """The pattern that a request's path fits, which holds no secret and no PIN, as the path itself may."""
+    found = getattr(request, "match_info", None)  # there is none before a route was looked for
+    return UNMATCHED if found is None else _route(found.route.resource)
 
 
 def refusal(request: web.Request) -> Failure | None:
@@ -134,6 +141,6 @@ def heading(headers: Mapping[str, str]) -> Callable[[web.Request, web.StreamResp
         own = response.headers
         own.extend(ours)
         own.setdefault(hdrs.CACHE_CONTROL, "no-store")
-        del own[hdrs.SERVER]  # it would tell the versions of Python and aiohttp
+        own.popall(hdrs.SERVER, None)  # it would tell the versions of Python and aiohttp
 
     return on_prepare

@@ -18,9 +18,10 @@ from service.api import frames
 from service.api.audience import Audience, Backlog, Connection, Group, Interest
 from service.api.auth import Tokens
 from service.api.edge import Edge
+from service.call import Call
 from service.feed import Feed
 from service.metrics import Metrics
-from service.model import Counts, Record
+from service.model import Counts, Record, View
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,9 @@ TICK_S = 0.25
 RECHECK_S = 2.0
 CLOSE_S = 1.0
 TOKEN_GONE = 4401  # a close code of our own: the token was revoked, changed or has expired
+
+Reading = tuple[Edge, View]
+"""What decides how a message or a call reads: how links are written and, where it names a voicemail, for whom."""
 
 
 class Hub:
@@ -179,8 +183,8 @@ class Hub:
             kind = frames.kind(record)
             if kind not in frames.EVENTS:
                 continue
-            same: dict[Edge, bytes] = {}  # a message reads the same for all whose links do
-            for group in self._audience.concerned(record.mailbox):
+            same: dict[Reading, bytes] = {}
+            for group in self._audience.concerned(record):
                 group.total += record.delta
                 if kind in group.interest.events:
                     told.setdefault(group, []).append((record, self._frame(record, group, same)))
@@ -188,13 +192,15 @@ class Hub:
             self._send(group, entries)
 
     @staticmethod
-    def _frame(record: Record, group: Group, same: dict[Edge, bytes]) -> bytes:
-        edge = group.interest.edge
-        frame = same.get(edge)
+    def _frame(record: Record, group: Group, same: dict[Reading, bytes]) -> bytes:
+        """The record in bytes, once for all who read the same of it: of a badge everybody has a total of his own."""
+        edge, boxes = group.interest.edge, group.interest.mailboxes
+        if isinstance(record.state, Counts):
+            return frames.encode(frames.event(record, group.total, edge, boxes))
+        reading = (edge, boxes if isinstance(record.state, Call) and record.state.voicemails else None)
+        frame = same.get(reading)
         if frame is None:
-            frame = frames.encode(frames.event(record, group.total, edge))
-            if frames.kind(record) != "unread":
-                same[edge] = frame
+            frame = same[reading] = frames.encode(frames.event(record, group.total, edge, boxes))
         return frame
 
     def _send(self, group: Group, entries: Sequence[tuple[Record, bytes]]) -> None:

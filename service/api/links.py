@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 VALID_S = 3600
 STEP_S = 60
@@ -18,20 +17,27 @@ STEP_S = 60
 MIN_KEY_BYTES = 16
 
 
-@dataclass(frozen=True)
 class Signer:
     """Signs and checks links. `key` is secret and lasts as long as the links shall; `clock` gives epoch seconds."""
 
-    key: bytes
-    clock: Callable[[], float] = time.time
+    def __init__(self, key: bytes, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._rekeyed = 0
+        self._key = _checked(key)
 
-    def __post_init__(self) -> None:
-        if len(self.key) < MIN_KEY_BYTES:
-            raise ValueError(f"the key of signed links has {len(self.key)} bytes, at least {MIN_KEY_BYTES} are needed")
+    def rekey(self, key: bytes) -> None:
+        """Sign with another key from now on: all links that were made so far end."""
+        self._key = _checked(key)
+        self._rekeyed += 1
+
+    @property
+    def era(self) -> tuple[int, int]:
+        """Another one for whatever makes links other links: with every minute, and with every key."""
+        return self.expiry(), self._rekeyed
 
     def expiry(self) -> int:
         """When a link that is made now ends, in epoch seconds: an hour after the next full minute."""
-        return (int(self.clock()) // STEP_S + 1) * STEP_S + VALID_S
+        return (int(self._clock()) // STEP_S + 1) * STEP_S + VALID_S
 
     def query(self, uuid: str) -> str:
         """The query that lets whoever has it read this message's audio until `expiry()`."""
@@ -44,8 +50,14 @@ class Signer:
             return False
         expected = self._sign(uuid, int(expires))
         genuine = hmac.compare_digest(signature.encode("utf-8", "surrogatepass"), expected.encode())
-        return genuine and self.clock() < int(expires)
+        return genuine and self._clock() < int(expires)
 
     def _sign(self, uuid: str, expires: int) -> str:
-        mac = hmac.digest(self.key, f"{uuid}\n{expires}".encode("utf-8", "surrogatepass"), hashlib.sha256)
+        mac = hmac.digest(self._key, f"{uuid}\n{expires}".encode("utf-8", "surrogatepass"), hashlib.sha256)
         return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
+
+
+def _checked(key: bytes) -> bytes:
+    if len(key) < MIN_KEY_BYTES:
+        raise ValueError(f"the key of signed links has {len(key)} bytes, at least {MIN_KEY_BYTES} are needed")
+    return key

@@ -10,10 +10,10 @@ under `/api/v1`; links in an answer keep the prefix of the request. Reading need
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 from aiohttp import web
@@ -21,13 +21,15 @@ from aiohttp import web
 from service.api.cache import Bodies
 from service.api.edge import Edge, Edges
 from service.api.gate import Gate
+from service.api.laravel import success
 from service.api.paging import PageUrls, paged
 from service.api.params import ListParams, ListSpec, read_list
 from service.api.records import message_voice
-from service.api.wire import Failure, json_response, rendered, sentence
+from service.api.wire import json_response, rendered, sentence
 from service.errors import ConflictError, UnavailableError, VoicemaildError
 from service.model import Message, Principal, Scope, Status
 from service.store import Store, mailboxes, messages
+from service.store.query import Query
 
 SPEC = ListSpec(
     sorts=("id", "datetime", "src", "dst", "external_number", "duration", "status"),
@@ -67,7 +69,7 @@ class MessageVoice:
     async def index(self, request: web.Request, principal: Principal) -> web.Response:
         """`GET /message-voice`: a page of messages."""
         base_url = self.edges.base_url(request)
-        key = (principal.view, request.raw_path, base_url, self.edges.signer.expiry())
+        key = (principal.view, request.raw_path, base_url, self.edges.signer.era)
 
         async def render() -> bytes:
             params = read_list(request.query.items(), SPEC, self.edges.timezone)
@@ -117,7 +119,7 @@ class MessageVoice:
 
 def _page(conn: sqlite3.Connection, principal: Principal, params: ListParams, urls: PageUrls, edge: Edge) -> bytes:
     """Read and write a page: on the store's thread, so that the event loop only hands the bytes on."""
-    query = messages.MessageQuery(
+    query = Query(
         filters=params.filters,
         since=params.since,
         until=params.until,
@@ -129,14 +131,3 @@ def _page(conn: sqlite3.Connection, principal: Principal, params: ListParams, ur
     found = messages.page(conn, principal.view, query)
     data = [message_voice(message, edge) for message in found.rows]
     return orjson.dumps(paged(data, page=params.page, per_page=params.per_page, total=found.total, urls=urls))
-
-
-def success(result: object) -> dict[str, Any]:
-    """The envelope of an answer that is no list."""
-    return {"status": "success", "code": 200, "result": result, "message": "Ok"}
-
-
-def envelope(failure: Failure) -> Mapping[str, Any]:
-    """The envelope of a failure."""
-    body: dict[str, Any] = {"status": "error", "code": int(failure.status), "result": [], "message": failure.message}
-    return body | {"errors": failure.errors} if failure.errors else body

@@ -3,12 +3,22 @@
 tests/api/test_openapi.py holds it against the routes there are, against what the gate lets through, and real answers.
 """
 
-from service.api.operation import AUDIO, READ, WEBSOCKET, WRITE, Answer, Operation, Parameter
-from service.api.params import LONGEST_VALUE, MOST_PAGES, MOST_PER_PAGE, PER_PAGE
+from service.api.account_operations import ACCOUNTS
+from service.api.audio_operations import CALL_RECORDING, MESSAGE_AUDIO
+from service.api.call_operations import CALL_HISTORY, STATISTIC
+from service.api.list_parameters import INTEGER, TEXT, list_parameters
+from service.api.mvno_operations import MVNO
+from service.api.operation import READ, WEBSOCKET, WRITE, Answer, Operation, Parameter
 from service.api.schemas import Alive, Done, Events, MessagePage, Ready, UnreadCount
+from service.api.voicemail_box_operations import VOICEMAIL_BOXES
+from service.api.voicemail_message_operations import VOICEMAIL_MESSAGES
 
 TAGS = {
     "messages": "Voicemails: lists, the unread count, marks, audio.",
+    "calls": "Calls: the history, recordings, statistics.",
+    "voicemail": "Voicemails and mailboxes in the words of document 002.",
+    "accounts": "Voicemails of an account, also uploaded ones, in the words of document 003.",
+    "mvno": "Voicemails of a mobile number, by its PIN, in the words of document 004.",
     "live": "What changes, as it happens.",
     "health": "How the service is. No token is needed, and nothing personal is told.",
     "pages": "Pages for people, and this document.",
@@ -16,33 +26,16 @@ TAGS = {
 
 # ---- message-voice
 
-_SORTS = ("id", "datetime", "src", "dst", "external_number", "duration", "status")
-_TEXT = {"type": "string", "maxLength": LONGEST_VALUE}
-_INTEGER = {"type": "integer"}
-_MOMENT = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}( \d{2}:\d{2}:\d{2})?$"}
-_LIST_PARAMETERS = (
-    Parameter("page", "Which page.", {"type": "integer", "minimum": 1, "maximum": MOST_PAGES, "default": 1}),
-    Parameter(
-        "per_page",
-        "How many to a page.",
-        {"type": "integer", "minimum": 1, "maximum": MOST_PER_PAGE, "default": PER_PAGE},
-    ),
-    Parameter(
-        "sort",
-        "The order; with `-` the other way round.",
-        {"type": "string", "enum": [*_SORTS, *(f"-{name}" for name in _SORTS)], "default": "id"},
-    ),
-    Parameter("filter[src]", "The caller's number, exactly. `filter.src` means the same, also below.", _TEXT),
-    Parameter("filter[dst]", "The mailbox's extension, exactly.", _TEXT),
-    Parameter("filter[external_number]", "The outside party's number, exactly.", _TEXT),
-    Parameter("filter[duration]", "Whole seconds.", _INTEGER),
-    Parameter("filter[status]", "1 is unread, 2 is read; others match nothing.", _INTEGER),
-    Parameter("filter[from]", "Not before this time, in the PBX's timezone; a date means its first second.", _MOMENT),
-    Parameter("filter[to]", "Not after this time, in the PBX's timezone; a date means its last second.", _MOMENT),
+_LIST_PARAMETERS = list_parameters(
+    ("id", "datetime", "src", "dst", "external_number", "duration", "status"),
+    Parameter("filter[src]", "The caller's number, exactly. `filter.src` means the same, also below.", TEXT),
+    Parameter("filter[dst]", "The mailbox's extension, exactly.", TEXT),
+    Parameter("filter[external_number]", "The outside party's number, exactly.", TEXT),
+    Parameter("filter[duration]", "Whole seconds.", INTEGER),
+    Parameter("filter[status]", "1 is unread, 2 is read; others match nothing.", INTEGER),
 )
 _MOST = 10**18 - 1
 _ID = Parameter("id", "A message's `id`.", {"type": "integer", "minimum": 0, "maximum": _MOST}, "path")
-_UUID = Parameter("uuid", "A message's `uuid`.", {"type": "string", "format": "uuid"}, "path")
 
 _HOST = "http://127.0.0.1:8089"
 _LIST = f"{_HOST}/message-voice"
@@ -128,60 +121,6 @@ _MESSAGES = (
     ),
 )
 
-# ---- audio
-
-_AUDIO_PARAMETERS = (
-    _UUID,
-    Parameter("expires", "Of a signed link.", {"type": "string"}),
-    Parameter(
-        "format",
-        "Which format; today that in which the message was recorded, or `original`, which is always that.",
-        {"type": "string", "enum": ["wav", "mp3", "opus", "original"], "default": "original"},
-    ),
-    Parameter("Range", "Which bytes, e.g. `bytes=0-1023`.", {"type": "string"}, "header"),
-    Parameter("If-Range", "The `ETag` for which `Range` was meant.", {"type": "string"}, "header"),
-    Parameter("If-None-Match", "The `ETag` of what the client has.", {"type": "string"}, "header"),
-)
-_AUDIO_TYPES = ("audio/*", "application/octet-stream")
-_KEPT = {"ETag": "Which bytes these are.", "Accept-Ranges": "`bytes`", "Content-Disposition": "A telling file name."}
-_PART = {**_KEPT, "Content-Range": "Which bytes these are, and of how many."}
-_AUDIO_FAILURES = (401, 404, 416, 422, 429, 501, 503)
-_AUDIO = (
-    Operation(
-        method="get",
-        path="/message-voice/{uuid}/audio",
-        name="getAudio",
-        tag="messages",
-        summary="A message's audio",
-        description="The bytes as the PBX recorded them. A signed link (`recorded_file_url`) needs no token.",
-        parameters=_AUDIO_PARAMETERS,
-        security=AUDIO,
-        answers={
-            200: Answer("All of it.", content_types=_AUDIO_TYPES, headers=_KEPT),
-            206: Answer("A part of it.", content_types=_AUDIO_TYPES, headers=_PART),
-            304: Answer("The client has it already."),
-        },
-        failures=_AUDIO_FAILURES,
-        aliased=True,
-    ),
-    Operation(
-        method="head",
-        path="/message-voice/{uuid}/audio",
-        name="lookAtAudio",
-        tag="messages",
-        summary="What a message's audio is, without the audio",
-        parameters=_AUDIO_PARAMETERS,
-        security=AUDIO,
-        answers={
-            200: Answer("The headers of all of it.", headers=_KEPT),
-            206: Answer("The headers of a part of it.", headers=_PART),
-            304: Answer("The client has it already."),
-        },
-        failures=_AUDIO_FAILURES,
-        aliased=True,
-    ),
-)
-
 # ---- the websocket and /events
 
 _SINCE = Parameter("since", "A position: tell what came after it.", {"type": "integer", "minimum": 0, "maximum": _MOST})
@@ -214,8 +153,27 @@ _EVENTS = {
             "urgent": 1,
             "total": 4,
         },
+        {
+            "type": "call.new",
+            "seq": 1043,
+            "call": {
+                "id": 88,
+                "call_id": "0b6f3e0e-6a57-5a1c-8f4e-3a1f0c9d2b11",
+                "date_time": "2026-01-13 17:30:00",
+                "src": "998901234567",
+                "dst": "100",
+                "external_number": "998712000000",
+                "duration": 42,
+                "conversation": 0,
+                "type": {"number": 1, "name": "Incoming"},
+                "status": {"number": 2, "name": "Not answered"},
+                "recorded_file_url": None,
+                "integration": [],
+                "voicemail_id": 12,
+            },
+        },
     ],
-    "seq": 1042,
+    "seq": 1043,
 }
 _LIVE = (
     Operation(
@@ -227,8 +185,9 @@ _LIVE = (
         description=(
             "Text frames, JSON. The first is a `Hello`; then come `Unread` and `MessageChanged` as they happen, and "
             "`Reset` where something had to be left out. The client may send `Subscribe`, answered by `Subscribed`, "
-            "and `Ping`, by `Pong`; anything else by `Misunderstood`. A browser gives its token as subprotocols: "
-            '`new WebSocket(url, ["voicemaild.v1", "bearer." + token])`.'
+            "and `Ping`, by `Pong`; anything else by `Misunderstood`. `CallChanged` comes to who subscribed to `call`: "
+            "of the calls in which the extensions of his mailboxes take part. A browser gives its token as "
+            'subprotocols: `new WebSocket(url, ["voicemaild.v1", "bearer." + token])`.'
         ),
         parameters=(
             Parameter(
@@ -249,8 +208,9 @@ _LIVE = (
         tag="live",
         summary="The records of the websocket, for those who poll",
         description=(
-            "Without `since` there are no events, but a `seq` to begin with. For a position that is no longer kept, or "
-            "not reached yet, they are a `Reset` and a `Hello`."
+            "All kinds of them, calls too. Without `since` there are no events, but a `seq` to begin with. For "
+            "a position that is no longer kept, or not reached yet, they are a `Reset` and a `Hello`. Go on with "
+            "`since` = `seq`: there may be none, though `seq` is another, where very much is of others."
         ),
         parameters=(
             _SINCE,
@@ -332,4 +292,17 @@ _PAGES = (
     _page("/icon.svg", "getIcon", "The icon of both pages", "image/svg+xml"),
 )
 
-OPERATIONS = (*_MESSAGES, *_AUDIO, *_LIVE, *_HEALTH, *_PAGES)
+OPERATIONS = (
+    *_MESSAGES,
+    *MESSAGE_AUDIO,
+    *CALL_HISTORY,
+    *CALL_RECORDING,
+    *STATISTIC,
+    *VOICEMAIL_BOXES,
+    *VOICEMAIL_MESSAGES,
+    *ACCOUNTS,
+    *MVNO,
+    *_LIVE,
+    *_HEALTH,
+    *_PAGES,
+)

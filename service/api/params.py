@@ -1,11 +1,11 @@
-"""The parameters of a list of documents 000 and 001, read and checked: page, per_page, sort, filters.
+"""The parameters of documents 000 and 001, read and checked: of a list (page, per_page, sort, filters), of statistics.
 
 `filter[src]=` and `filter.src=` mean the same, of a repeated one the last counts, an empty one is none, and one that
 no list knows is left alone. All that is wrong is told at once.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
@@ -61,12 +61,33 @@ def read_list(query: Iterable[tuple[str, str]], spec: ListSpec, zone: tzinfo) ->
         sort=sort,
         descending=descending,
         filters=reader.filters(spec),
-        since=reader.moment("from", zone),
-        until=reader.moment("to", zone),
+        since=reader.moment("filter.from", earliest, zone),
+        until=reader.moment("filter.to", latest, zone),
     )
     if reader.errors:
         raise InvalidParametersError(reader.errors)
     return params
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """What statistics are asked for: a time in epoch seconds, both ends included, and one outside line or number."""
+
+    since: int
+    until: int
+    external_number: str | None
+
+
+def read_period(query: Iterable[tuple[str, str]], zone: tzinfo) -> Period:
+    """Read the (decoded) query of statistics. Raises InvalidParametersError with all that is wrong."""
+    reader = _Reader(query)
+    since, until = (
+        reader.moment(name, getter, zone, required=True) for name, getter in (("from", earliest), ("to", latest))
+    )
+    external_number = reader.text("external_number") or None
+    if since is None or until is None or reader.errors:
+        raise InvalidParametersError(reader.errors)
+    return Period(since, until, external_number)
 
 
 class _Reader:
@@ -84,7 +105,7 @@ class _Reader:
     def _wrong(self, name: str, problem: str) -> None:
         self.errors.setdefault(name, []).append(f"The {name} {problem}.")
 
-    def _text(self, name: str) -> str:
+    def text(self, name: str) -> str:
         value = self._values.get(name, "")
         if len(value) > LONGEST_VALUE:
             self._wrong(name, f"must have at most {LONGEST_VALUE} characters")
@@ -92,7 +113,7 @@ class _Reader:
         return value
 
     def _integer(self, name: str) -> int | None:
-        value = self._text(name).strip()
+        value = self.text(name).strip()
         if not value:
             return None
         if not _INTEGER.match(value):
@@ -111,14 +132,14 @@ class _Reader:
 
     def sort(self, allowed: Sequence[str]) -> tuple[str, bool]:
         """The field and whether it is descending: the contract's default is `id`, ascending."""
-        value = self._text("sort") or "id"
+        value = self.text("sort") or "id"
         name = value.removeprefix("-")
         if name not in allowed:
             self._wrong("sort", f"must be one of {', '.join(allowed)}, with - in front for the other way round")
         return name, value.startswith("-")
 
     def filters(self, spec: ListSpec) -> dict[str, str | int]:
-        texts = {name: self._text(f"filter.{name}") for name in spec.texts}
+        texts = {name: self.text(f"filter.{name}") for name in spec.texts}
         found: dict[str, str | int] = {name: text for name, text in texts.items() if text}
         for name, allowed in spec.integers.items():
             value = self._integer(f"filter.{name}")
@@ -129,11 +150,15 @@ class _Reader:
             found[name] = max(-_MOST, min(value, _MOST))
         return found
 
-    def moment(self, name: str, zone: tzinfo) -> int | None:
-        value = self._text(f"filter.{name}").strip()
+    def moment(
+        self, name: str, read: Callable[[str, tzinfo], int | None], zone: tzinfo, *, required: bool = False
+    ) -> int | None:
+        value = self.text(name).strip()
         if not value:
+            if required:
+                self._wrong(name, "is required")
             return None
-        epoch = (earliest if name == "from" else latest)(value, zone)
+        epoch = read(value, zone)
         if epoch is None:
-            self._wrong(f"filter.{name}", _TIME)
+            self._wrong(name, _TIME)
         return epoch

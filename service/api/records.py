@@ -1,14 +1,29 @@
-"""A message as the outside sees it: the resource of document 000, and the larger form of the websocket (contract 8)."""
+"""Messages and calls as the outside sees them: the resources of documents 000 and 001, and what the websocket adds."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from service.api.edge import Edge
-from service.model import Audio, Message, Status
+from service.call import Call, CallStatus, CallType, Integration
+from service.model import Audio, Mailbox, Message, Status, View
 
 _STATUS = {
     Status.UNREAD: {"number": 1, "name": "Unread"},
     Status.READ: {"number": 2, "name": "Read"},
 }
+
+_CALL_TYPE = {
+    CallType.INCOMING: {"number": 1, "name": "Incoming"},
+    CallType.OUTGOING: {"number": 2, "name": "Outgoing"},
+    CallType.INTERNAL: {"number": 3, "name": "Internal"},
+}
+_CALL_STATUS = {
+    CallStatus.ANSWERED: {"number": 1, "name": "Answered"},
+    CallStatus.NOT_ANSWERED: {"number": 2, "name": "Not answered"},
+    CallStatus.BUSY: {"number": 3, "name": "Busy"},
+    CallStatus.FAILED: {"number": 4, "name": "Failed"},
+}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _CONTROLS = dict.fromkeys(
     (
@@ -70,3 +85,53 @@ def _audio(audio: Audio) -> dict[str, Any]:
         "rms_dbfs": None if levels is None else levels.rms_dbfs,
         "silence": None if levels is None else levels.silence,
     }
+
+
+def call_history(call: Call, edge: Edge, view: View) -> dict[str, Any]:
+    """`CallHistoryIndexResource` of document 001, field by field, and what contract 4 adds; looks for the recording.
+
+    `voicemail_id` is the id, in `/message-voice`, of the first message left in it that is in view.
+    """
+    external = call.external_number
+    return {
+        "id": call.id,
+        "call_id": call.uuid,
+        "date_time": edge.local_time(call.start),
+        "src": displayable(call.src),
+        "dst": displayable(call.dst),
+        "external_number": None if external is None else displayable(external),
+        "duration": call.duration,
+        "conversation": call.conversation,
+        "type": _CALL_TYPE[call.type],
+        "status": _CALL_STATUS[call.status],
+        "recorded_file_url": edge.recording_url(call),
+        "integration": [_integration(one, call.id) for one in call.integration],
+        "voicemail_id": next((left.id for left in call.voicemails if _in_view(left.mailbox, view)), None),
+    }
+
+
+def call_event(call: Call, edge: Edge, view: View) -> dict[str, Any]:
+    """The `call` of a websocket frame, of `/events` and of a webhook: as in `/call-history`."""
+    return call_history(call, edge, view)
+
+
+def _in_view(mailbox: str, view: View) -> bool:
+    return view is None or Mailbox.parse(mailbox) in view
+
+
+def _integration(one: Integration, call_id: int) -> dict[str, Any]:
+    error = one.error_message
+    return {
+        "id": one.id,
+        "call_history_id": call_id,
+        "integration_type": one.name,
+        "status": one.status.value,
+        "error_message": None if error is None else displayable(error),
+        "created_at": _utc(one.created_us),
+        "updated_at": _utc(one.updated_us),
+    }
+
+
+def _utc(epoch_us: int) -> str:
+    """Epoch microseconds as Laravel writes a time: `2026-01-13T12:55:02.000000Z`."""
+    return (_EPOCH + timedelta(microseconds=epoch_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -14,6 +14,7 @@ from service.model import Folder
 LocalTime = Annotated[
     str, Field(pattern=r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$", description="In the PBX's timezone.")
 ]
+Instant = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$", description="In UTC.")]
 Position = Annotated[int, Field(ge=0, description="A position in the journal.")]
 Total = Annotated[int, Field(ge=0)]
 MailboxName = Annotated[str, Field(description="`extension@context`", examples=["100@default"])]
@@ -129,6 +130,68 @@ class Failure(Model):
     """What is wrong, by parameter; with code 422 alone."""
 
 
+# ---- calls
+
+
+class CallType(Model):
+    """Which way a call went, seen from the PBX."""
+
+    number: Literal[1, 2, 3]
+    name: Literal["Incoming", "Outgoing", "Internal"]
+
+
+class CallStatus(Model):
+    """How a call ended, for the one who made it."""
+
+    number: Literal[1, 2, 3, 4]
+    name: Literal["Answered", "Not answered", "Busy", "Failed"]
+
+
+class CallIntegration(Model):
+    """What became of telling one endpoint of a call. Times are UTC."""
+
+    id: int
+    call_history_id: int
+    integration_type: str
+    """The `name` of a `[[webhook]]`."""
+    status: Literal["pending", "synced", "failed"]
+    error_message: str | None
+    created_at: Instant
+    updated_at: Instant
+
+
+class Call(Model):
+    """A call: what one caller went through, with all its legs."""
+
+    id: int
+    call_id: str
+    """A uuid: the same for one call, whichever way it reached us."""
+    date_time: LocalTime
+    src: str
+    """The caller's number, or ""."""
+    dst: str
+    external_number: str | None
+    """The outside line, or the number at its other end; null when both sides are inside."""
+    duration: Total
+    """Whole seconds from the first leg's start to the last one's end."""
+    conversation: Total
+    """Whole seconds of it in which somebody spoke."""
+    type: CallType
+    status: CallStatus
+    recorded_file_url: str | None
+    """Signed, good for an hour, needs no token; null when there is no recording."""
+    integration: list[CallIntegration]
+    """One for each webhook that wants calls."""
+    voicemail_id: int | None
+    """The `id` of the message that was left in it, of those one may see; or null."""
+
+
+class Told(Model):
+    """What is to be said in the words of document 002, of a success or a failure."""
+
+    message: str
+
+
 # ---- the websocket and /events
 
 
@@ -200,6 +263,14 @@ class MessageChanged(Model):
     message: MessageRecord
 
 
+class CallChanged(Model):
+    """A call has come or changed; or it is gone, for it turned out to be part of another, which tells the rest."""
+
+    type: Literal["call.new", "call.updated", "call.deleted"]
+    seq: Position
+    call: Call
+
+
 class Reset(Model):
     """Something is missing before this: forget what you know; a `hello` follows."""
 
@@ -230,7 +301,8 @@ class Misunderstood(Model):
 
 
 ServerFrame = Annotated[
-    Hello | Unread | MessageChanged | Reset | Subscribed | Pong | Misunderstood, Field(discriminator="type")
+    Hello | Unread | MessageChanged | CallChanged | Reset | Subscribed | Pong | Misunderstood,
+    Field(discriminator="type"),
 ]
 """Everything the service says on a websocket."""
 
@@ -252,7 +324,7 @@ class Ping(Model):
 class Events(Model):
     """Records in order; go on with `since` = `seq`."""
 
-    events: list[Annotated[Unread | MessageChanged | Reset | Hello, Field(discriminator="type")]]
+    events: list[Annotated[Unread | MessageChanged | CallChanged | Reset | Hello, Field(discriminator="type")]]
     seq: Position
 
 

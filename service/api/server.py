@@ -16,10 +16,10 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Any, cast
 
 import aiohttp.http_parser
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from service.api.edge import is_within
-from service.api.guard import Unrouted, Wrap
+from service.api.guard import Unrouted, Wrap, route_of
 from service.errors import ConfigError
 from service.metrics import Metrics
 
@@ -31,6 +31,9 @@ HEAD_S = 10.0
 """From the first byte of a request (or from the connection) to the end of its head."""
 STALLED_S = 30.0
 """Until a client that took too little of an answer has to have taken most of it: some 1.6 KiB/s."""
+BODY_S = 30.0
+"""In every such time a body that is not whole yet has to go on by BODY_RATE bytes a second, or be whole."""
+BODY_RATE = 1024
 KEEPALIVE_S = 30.0
 LINGER_S = 10.0
 """For the body of a request that has been answered."""
@@ -56,6 +59,7 @@ class Deadlines:
 
     head: float = HEAD_S
     stalled: float = STALLED_S
+    body: float = BODY_S
     keepalive: float = KEEPALIVE_S
 
 
@@ -78,7 +82,7 @@ SITE = web.AppKey("SITE", Site)
 class GuardedHandler(web.RequestHandler):
     """One connection, from `address`. `refused`: it is one too many, and whatever it asks is answered with 503."""
 
-    __slots__ = ("_guard", "_head_timer", "_stalled_timer", "address", "refused")
+    __slots__ = ("_body_timer", "_guard", "_head_timer", "_stalled_timer", "address", "refused")
 
     def __init__(self, guard: "GuardedServer", **kwargs: Any) -> None:
         super().__init__(guard, **kwargs)
@@ -87,6 +91,7 @@ class GuardedHandler(web.RequestHandler):
         self._guard = guard
         self._head_timer: asyncio.TimerHandle | None = None
         self._stalled_timer: asyncio.TimerHandle | None = None
+        self._body_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock: a connection has to ask for something."""
@@ -99,6 +104,7 @@ class GuardedHandler(web.RequestHandler):
         super().data_received(data)
         if self._request_count != heads:
             self._stop_head_timer()
+            self._expect_body()
         elif self._head_timer is None and self._between_requests:
             self._head_timer = self._loop.call_later(self._guard.deadlines.head, self._head_is_late)
 
@@ -117,6 +123,7 @@ class GuardedHandler(web.RequestHandler):
         """Stop all clocks."""
         self._stop_head_timer()
         self._stop_stalled_timer()
+        self._stop_body_timer()
         super().connection_lost(exc)
 
     def _stop_head_timer(self) -> None:
@@ -128,6 +135,27 @@ class GuardedHandler(web.RequestHandler):
         if self._stalled_timer is not None:
             self._stalled_timer.cancel()
             self._stalled_timer = None
+
+    def _expect_body(self) -> None:
+        """Start the clock of a body, if the last request has one that is not whole yet."""
+        self._stop_body_timer()
+        if self._messages:
+            self._look_at_body(self._messages[-1][1], 0)
+
+    def _look_at_body(self, body: StreamReader, least: int) -> None:
+        if body.is_eof():
+            return
+        if body.total_bytes < least and not self._reading_paused:  # else it is us who are slow
+            self._cut("body")
+            return
+        period = self._guard.deadlines.body
+        wanted = body.total_bytes + int(period * BODY_RATE)
+        self._body_timer = self._loop.call_later(period, self._look_at_body, body, wanted)
+
+    def _stop_body_timer(self) -> None:
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
 
     @property
     def _between_requests(self) -> bool:
@@ -159,7 +187,7 @@ class GuardedHandler(web.RequestHandler):
     ) -> web.StreamResponse:
         """What aiohttp itself answers: 400 to what is no HTTP; 500 to a bug of ours, which alone is logged."""
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            log.error("request failed method=%s path=%r", request.method, request.path, exc_info=exc)
+            log.error("request failed method=%s route=%s", request.method, route_of(request), exc_info=exc)
         if request.writer.output_size > 0:
             raise ConnectionError("an answer is under way already")
         text = {400: "This is no valid HTTP request.", 504: "This took too long."}.get(status, "An internal error.")

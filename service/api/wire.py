@@ -26,20 +26,24 @@ _NO_ERRORS: Mapping[str, Sequence[str]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An answer that is none: `message` is for the caller, `errors` are by parameter and come with 422 alone."""
+    """An answer that is none: `message` is for the caller, `errors` are by parameter and come with 422 alone.
+
+    `slug` is the word by which a dialect tells its own failures apart, "" where it is none of them.
+    """
 
     status: int
     message: str
     headers: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    slug: str = ""
 
 
 class RefusedError(Exception):
     """A request that HTTP itself, its token or a limit stands against."""
 
-    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None, slug: str = "") -> None:
         super().__init__(message)
-        self.failure = Failure(status, message, headers or {})
+        self.failure = Failure(status, message, headers or {}, slug=slug)
 
 
 class InvalidParametersError(RefusedError):
@@ -52,6 +56,21 @@ class InvalidParametersError(RefusedError):
 
 Envelope = Callable[[Failure], Mapping[str, Any]]
 """How a dialect writes a failure."""
+
+
+@dataclass(frozen=True)
+class Envelopes:
+    """Which dialect's envelope a failure under a path gets, whether or not there is such a path: by its beginning."""
+
+    default: Envelope
+    by_prefix: Mapping[str, Envelope] = field(default_factory=dict)
+
+    def of(self, path: str) -> Envelope:
+        """The envelope of this path."""
+        for prefix, envelope in self.by_prefix.items():
+            if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/"):
+                return envelope
+        return self.default
 
 
 def failure_of(error: RefusedError | VoicemaildError | web.HTTPException) -> Failure:
@@ -81,8 +100,8 @@ def sentence(error: Exception) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
-def failures_as(envelope: Envelope) -> Middleware:
-    """The middleware that answers every expected failure as one dialect writes it."""
+def failures_as(envelopes: Envelopes) -> Middleware:
+    """The middleware that answers every expected failure as the dialect of its path writes it."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -90,7 +109,11 @@ def failures_as(envelope: Envelope) -> Middleware:
             return await handler(request)
         except (RefusedError, VoicemaildError, web.HTTPException) as error:
             failure = failure_of(error)
-        return json_response(envelope(failure), failure.status, failure.headers)
+        except ConnectionError:
+            if request.transport is not None:
+                raise
+            failure = Failure(HTTPStatus.BAD_REQUEST, "The client went away.")  # nobody hears it, but it is counted
+        return json_response(envelopes.of(request.path)(failure), failure.status, failure.headers)
 
     return middleware
 

@@ -16,6 +16,7 @@ from service.simulator.boxes import AmiUser
 from service.simulator.client import Client, stamp
 from service.simulator.events import fully_booted_login, request_bad_format, successful_auth
 from service.simulator.exchange import Exchange
+from service.simulator.voicemail_conf import NAME
 from service.simulator.wire import Action, Event, error, respond, success
 
 LOGIN_PENALTY = 1.0
@@ -241,6 +242,24 @@ async def _refresh(request: Request) -> Reply:
     return Reply(success(request.action, "Refresh sent"))
 
 
+async def _get_config(request: Request) -> Reply:
+    if request.get("Filename") != NAME:
+        return Reply(error(request.action, "Config file not found"))
+    return Reply(respond(request.action, "Success", *request.pbx.conf.told(request.get("Category"))))
+
+
+async def _update_config(request: Request) -> Reply:
+    """The answer comes first, then the reload; what the client asks next waits for that."""
+    if {request.get("SrcFilename"), request.get("DstFilename")} != {NAME}:
+        return Reply(error(request.action, "File requires escalated privileges"))
+    wrong = request.pbx.conf.update(dict(request.action.headers))
+    if wrong:
+        return Reply(error(request.action, wrong))
+    if request.get("Reload"):
+        await request.pbx.reload()
+    return Reply(respond(request.action, "Success"))
+
+
 _REFRESH_TELLS = 20
 _LOOK = ("call", "reporting")
 _ACTIONS_SINCE = 20
@@ -250,12 +269,14 @@ _COMMANDS = (
     Command("CoreSettings", "Show PBX core settings (version etc).", ("system", "reporting"), _core_settings),
     Command("CoreStatus", "Show PBX core status variables.", ("system", "reporting"), _core_status),
     Command("Events", "Control Event Flow.", (), _events),
+    Command("GetConfig", "Retrieve configuration.", ("system", "config"), _get_config),
     Command("ListCommands", "List available manager commands.", (), _list_commands),
     Command("Login", "Login Manager.", (), _login),
     Command("Logoff", "Logoff Manager.", (), _logoff),
     Command("MailboxCount", "Check Mailbox Message Count.", _LOOK, _mailbox_count),
     Command("MailboxStatus", "Check mailbox.", _LOOK, _mailbox_status),
     Command("Ping", "Keepalive command.", (), _ping),
+    Command("UpdateConfig", "Update basic configuration.", ("config",), _update_config),
     Command(
         "VoicemailBoxSummary", "Show the mailbox contents of given voicemail user.", _LOOK, _box_summary, _ACTIONS_SINCE
     ),

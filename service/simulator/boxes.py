@@ -1,6 +1,6 @@
 """What a simulated PBX is configured with: its mailboxes (voicemail.conf) and its AMI users (manager.conf)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.model import Mailbox
 
@@ -11,7 +11,7 @@ ALL_CLASSES = frozenset({"all"})
 class Box:
     """A mailbox of voicemail.conf; the names are that file's. `minsecs` and `maxsecs` are in seconds.
 
-    `email` None is a box whose line ends before it: AMI then says `(null)`.
+    `email` None is a box whose line ends before it: AMI then says `(null)`. `realtime`: it is not in voicemail.conf.
     """
 
     mailbox: Mailbox
@@ -27,6 +27,8 @@ class Box:
     maxsecs: int = 180
     minsecs: int = 0
     backupdeleted: int = 0
+    pin: str = field(default="1234", repr=False)
+    realtime: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,9 @@ from datetime import datetime
 from service.model import Counts, Mailbox
 from service.simulator.wire import Event, event
 
+AMA_FLAGS = "DOCUMENTATION"
+"""What Asterisk bills a call as where nobody says otherwise."""
+
 _NAMED = re.compile(r'"(.*)" <(.*)>\Z', re.DOTALL)
 _NUMBER = re.compile(r"[+\d*#]+\Z", re.ASCII)
 _C_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "'": r"\'", "?": r"\?"})
@@ -37,7 +40,10 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """A call detail record. `answered` None is a call nobody took; times are the PBX's local ones."""
+    """A call detail record. `answered` None is a call nobody took; times are the PBX's local ones.
+
+    `did`, `outbound_cnum` and `recordingfile` are what a dialplan such as FreePBX's sets with `CDR()`.
+    """
 
     leg: Leg
     application: str
@@ -49,6 +55,20 @@ class Detail:
     destination_channel: str = ""
     account: str = ""
     userfield: str = ""
+    sequence: int = 0
+    did: str = ""
+    outbound_cnum: str = ""
+    recordingfile: str = ""
+
+    @property
+    def duration(self) -> int:
+        """From start to end, in whole seconds: of times that are told each rounded down it may be one less."""
+        return int((self.ended - self.started).total_seconds())
+
+    @property
+    def billed(self) -> int:
+        """From the answer to the end, in whole seconds."""
+        return 0 if self.answered is None else int((self.ended - self.answered).total_seconds())
 
 
 def caller(callerid: str) -> Caller:
@@ -95,10 +115,9 @@ def _channel(leg: Leg) -> tuple[tuple[str, object], ...]:
     )
 
 
-def cdr(detail: Detail) -> Event:
-    """Cdr, as cdr_manager sends it at the end of a leg. Its seconds are those between the whole-second times."""
+def cdr(detail: Detail, *, mapped: bool = False) -> Event:
+    """Cdr, as cdr_manager sends it at the end of a call; `mapped` as config/asterisk/cdr_manager.conf makes it."""
     leg = detail.leg
-    billed = 0 if detail.answered is None else int((detail.ended - detail.answered).total_seconds())
     return event(
         "cdr",
         "Cdr",
@@ -114,12 +133,23 @@ def cdr(detail: Detail) -> Event:
         ("StartTime", local(detail.started)),
         ("AnswerTime", "" if detail.answered is None else local(detail.answered)),
         ("EndTime", local(detail.ended)),
-        ("Duration", int((detail.ended - detail.started).total_seconds())),
-        ("BillableSeconds", billed),
+        ("Duration", detail.duration),
+        ("BillableSeconds", detail.billed),
         ("Disposition", detail.disposition),
-        ("AMAFlags", "DOCUMENTATION"),
+        ("AMAFlags", AMA_FLAGS),
         ("UniqueID", leg.uniqueid),
         ("UserField", detail.userfield),
+        *(_mapped(detail) if mapped else ()),
+    )
+
+
+def _mapped(detail: Detail) -> tuple[tuple[str, object], ...]:
+    return (
+        ("LinkedID", detail.leg.linkedid),
+        ("Sequence", detail.sequence),
+        ("DID", detail.did),
+        ("OutboundCNum", detail.outbound_cnum),
+        ("RecordingFile", detail.recordingfile),
     )
 
 

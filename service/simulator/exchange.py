@@ -7,7 +7,7 @@ text had its name, the Cdr of the call after that.
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
@@ -15,11 +15,14 @@ from pathlib import Path
 
 from service.model import Counts, Folder, Mailbox
 from service.simulator.boxes import HOUSEHOLD, AmiUser, Box
+from service.simulator.calls import Made, Numbers, Recorder, Way, to_voicemail
 from service.simulator.disk import SpoolLockedError, Steps, run
 from service.simulator.events import Caller, Detail, Leg, caller, cdr, message_waiting
+from service.simulator.master_csv import MasterCsv
 from service.simulator.spool import LISTED, Left, SpoolWriter, Summary
 from service.simulator.tone import voice
 from service.simulator.visit import MailboxVisit
+from service.simulator.voicemail_conf import VoicemailConf
 from service.simulator.wire import Event
 
 MAIL_SECONDS = 0.015
@@ -38,7 +41,10 @@ class Delays:
 class Exchange:
     """A PBX without its socket. Messages for mailboxes it has not got are refused, as by Asterisk.
 
-    `events` False: it acts, and AMI says nothing of it. `zone` is that of the times in a Cdr.
+    `events` False: it acts, and AMI says nothing of it; it may be changed at any time. `zone` is that of the times in a
+    Cdr; `mapped`, `csv` and `recordings` are what else is told of calls: the mapped fields in the events, lines in
+    Master.csv, which come whether or not AMI tells, and a recording of each call that is answered, in this directory.
+    `etc` is where voicemail.conf lies, which is read where it is there and else written; without, it is in memory.
     """
 
     def __init__(
@@ -51,8 +57,15 @@ class Exchange:
         events: bool = True,
         delays: Delays = Delays(),
         zone: tzinfo = UTC,
+        mapped: bool = True,
+        csv: MasterCsv | None = None,
+        recordings: Path | None = None,
+        etc: Path | None = None,
     ) -> None:
-        self.boxes = {box.mailbox: box for box in boxes}
+        given = list(boxes)
+        self.conf = VoicemailConf([box for box in given if not box.realtime], etc)
+        self._elsewhere = {box.mailbox: box for box in given if box.realtime}
+        self.boxes = self.conf.boxes() | self._elsewhere
         self.users = {user.name: user for user in users}
         self.version = version
         self.events = events
@@ -60,13 +73,17 @@ class Exchange:
         self.delays = delays
         self.booted = True
         self.started = time.time()
+        self.numbers = Numbers()
         self._zone = zone
+        self._mapped = mapped
+        self._csv = csv
+        self._recorder = None if recordings is None else Recorder(recordings)
         self._locks = {mailbox: asyncio.Lock() for mailbox in self.boxes}
         self._listeners: set[Callable[[Event], None]] = set()
         self._timers: set[asyncio.TimerHandle] = set()
         self._quiet = asyncio.Event()
         self._quiet.set()
-        self._calls = itertools.count(1)
+        self._voices = itertools.count(1)
 
     # Telling
 
@@ -126,21 +143,24 @@ class Exchange:
         origtime: int | None = None,
         msg_id: str | None = None,
         rang: int = 0,
+        did: str = "",
     ) -> Left | None:
         """Let a caller leave a message of `seconds`, for several mailboxes at once with `copies`.
 
         Returns as soon as the files are there; MessageWaiting and Cdr follow. Gives None where no mailbox has it
         (unknown, full, too short). `audio` maps suffixes to whole files; by default it is a voice of its own, as `wav`.
         `caller_id` is what the message's text says. `rang` is for how many seconds the phone rang first: that makes a
-        Cdr of its own. For `origtime` (default: `seconds` ago), `msg_id` and the rest see SpoolWriter.leave_steps.
+        Cdr of its own. `did` is the number they called, where the dialplan tells it in a Cdr. For `origtime` (default:
+        `seconds` ago), `msg_id` and the rest see SpoolWriter.leave_steps.
         """
         box = self._box(mailbox)
         if box is None:
             return None
         others = [other.mailbox for other in map(self._box, copies) if other is not None]
         began = int(time.time() - seconds) if origtime is None else origtime
-        leg = self._leg(caller_id, "from-trunk", box.mailbox.extension, began - rang, Caller(box.fullname, ""))
-        recorded = audio or {"wav": await asyncio.to_thread(voice, seconds, next(self._calls))}
+        who, extension = caller(caller_id), box.mailbox.extension
+        leg = self.numbers.leg(Way.INCOMING, who, extension, began - rang, Caller(box.fullname, ""))
+        recorded = audio or {"wav": await asyncio.to_thread(voice, seconds, next(self._voices))}
         steps = self.spool.leave_steps(
             box.mailbox,
             caller_id,
@@ -158,7 +178,9 @@ class Exchange:
         if left is not None:
             left = await self._mailed(box, replace(left, uniqueid=leg.uniqueid))
             await self._tell_waiting([*others, box.mailbox], leg)
-        self._tell_call_to_voicemail(box.mailbox, leg, began, seconds, rang)
+        start, end = self._at(began), self._at(began + int(seconds))
+        visit = Detail(leg, "VoiceMail", f"{box.mailbox},u", start, end, start, "ANSWERED", did=did)
+        self._tell_call(self.delays.mwi + self.delays.cdr, to_voicemail(visit, rang, self.numbers))
         return left
 
     async def _mailed(self, box: Box, left: Left) -> Left:
@@ -169,16 +191,6 @@ class Exchange:
         await asyncio.to_thread(run, self.spool.erase_steps(left))
         return replace(left, deleted=True)
 
-    def _tell_call_to_voicemail(self, mailbox: Mailbox, leg: Leg, began: int, seconds: float, rang: int) -> None:
-        """The Cdr of a call that ended in voicemail; one that rang before has two, of one UniqueID."""
-        start, end, ring = self._at(began), self._at(began + int(seconds)), self._at(began - rang)
-        delay = self.delays.mwi + self.delays.cdr
-        if rang:
-            phone = f"PJSIP/{leg.exten}-{next(self._calls):08x}"
-            dial = Detail(leg, "Dial", f"PJSIP/{leg.exten},{rang}", ring, start, None, "NO ANSWER", phone)
-            self._tell_later(delay, cdr(dial))
-        self._tell_later(delay, cdr(Detail(leg, "VoiceMail", f"{mailbox},u", start, end, start, "ANSWERED")))
-
     def call(
         self,
         caller_id: str = '"Jane Doe" <+12025550143>',
@@ -187,37 +199,58 @@ class Exchange:
         disposition: str = "ANSWERED",
         seconds: int = 3,
         ringing: int = 1,
-        context: str = "from-trunk",
+        ago: int = 0,
+        way: Way = Way.INCOMING,
+        forked: Sequence[str] = (),
+        cancelled: bool = False,
+        context: str = "",
         account: str = "",
         userfield: str = "",
+        did: str = "",
+        outbound_cnum: str = "",
     ) -> str:
         """Tell of a call that needed no voicemail and has just ended; gives its UniqueID.
 
-        It rang for `ringing` seconds; only one that was ANSWERED then went on for `seconds`.
+        It rang for `ringing` seconds; only one that was ANSWERED then went on for `seconds`, and ended `ago` seconds
+        ago. The phones `forked` rang as well, in vain. One that is BUSY, in CONGESTION or came to NO ANSWER (unless
+        `cancelled` by the caller) has a record of no length after that. `context` "" is the usual one of this way.
         """
         talked = seconds if disposition == "ANSWERED" else 0
-        began = int(time.time()) - ringing - talked
-        leg = self._leg(caller_id, context, destination, began, Caller("", destination))
-        picked_up = self._at(began + ringing)
-        detail = Detail(
+        began = int(time.time()) - ringing - talked - ago
+        leg = self.numbers.leg(way, caller(caller_id), destination, began, Caller("", destination), context=context)
+        start = self._at(began)
+        recorded = ""
+        if self._recorder is not None and disposition == "ANSWERED":
+            recorded = self._recorder.record(way, leg, start, talked)
+        extra = Detail(
             leg=leg,
-            application="Dial",
-            data=f"PJSIP/{destination},15",
-            started=self._at(began),
-            ended=self._at(began + ringing + talked),
-            answered=picked_up if disposition == "ANSWERED" else None,
+            application="",
+            data="",
+            started=start,
+            ended=start,
+            answered=None,
             disposition=disposition,
-            destination_channel=f"PJSIP/{destination}-{next(self._calls):08x}",
             account=account,
             userfield=userfield,
+            did=did,
+            outbound_cnum=outbound_cnum,
+            recordingfile=recorded,
         )
-        self._tell_later(self.delays.cdr, cdr(detail))
+        peer = "trunk" if way is Way.OUTGOING else destination
+        made = Made(way, leg, peer, disposition, start, ringing, talked, extra, forked, cancelled)
+        self._tell_call(self.delays.cdr, made.details(self.numbers))
         return leg.uniqueid
 
-    def _leg(self, caller_id: str, context: str, exten: str, began: int, connected: Caller) -> Leg:
-        number = next(self._calls)
-        unique = f"{began}.{number}"
-        return Leg(f"PJSIP/trunk-{number:08x}", unique, unique, caller(caller_id), connected, context, exten)
+    def _tell_call(self, delay: float, details: Iterable[Detail]) -> None:
+        """Tell the records of one call, all at once: each over AMI, then in Master.csv."""
+
+        def tell() -> None:
+            for detail in details:
+                self.tell(cdr(detail, mapped=self._mapped))
+                if self._csv is not None:
+                    self._csv.write(detail)
+
+        self.later(delay, tell)
 
     def _at(self, epoch: int) -> datetime:
         return datetime.fromtimestamp(epoch, self._zone)
@@ -253,7 +286,8 @@ class Exchange:
             await asyncio.sleep(seconds)
             await asyncio.to_thread(run, visit.hang_up_steps())
         extension = box.mailbox.extension
-        leg = self._leg(f'"{box.fullname}" <{extension}>', "internal", "*97", int(time.time()), Caller("", ""))
+        owner = Caller(box.fullname, extension)
+        leg = self.numbers.leg(Way.INTERNAL, owner, "*97", int(time.time()), Caller("", ""))
         await self._tell_waiting([box.mailbox], leg)
 
     async def move(self, mailbox: Mailbox | str, msg_id: str, to_folder: str, folder: str = Folder.INBOX) -> bool:
@@ -290,8 +324,25 @@ class Exchange:
             return await asyncio.to_thread(run, self.spool.summary_steps(mailbox))
 
     async def reload(self) -> None:
-        """`voicemail reload`: one MessageWaiting for every mailbox."""
+        """`voicemail reload`: the boxes are those of voicemail.conf now; one MessageWaiting for every mailbox."""
+        self.boxes = self.conf.boxes() | self._elsewhere
+        self.spool.folders.know(self.boxes.values())
+        for mailbox in self.boxes:
+            self._locks.setdefault(mailbox, asyncio.Lock())
         await self.refresh(*self.boxes)
+
+    async def change_pin(self, mailbox: Mailbox | str, pin: str) -> None:
+        """Let the owner change the PIN by phone; with `passwordlocation=spooldir` it goes into the spool."""
+        box = self._box(mailbox)
+        if box is None:
+            return
+        if self.conf.general("passwordlocation") == "spooldir":
+            secret = f"[general]\npassword = {pin}\n"
+            path = self.spool.disk.path(f"{box.mailbox.context}/{box.mailbox.extension}")
+            path.mkdir(parents=True, exist_ok=True)
+            (path / "secret.conf").write_text(secret)
+        else:
+            self.conf.set_pin(box.mailbox, pin)
 
     async def refresh(self, *mailboxes: Mailbox) -> None:
         """VoicemailRefresh: look at the files, and tell MessageWaiting without a channel."""

@@ -41,6 +41,11 @@ class Folders:
 
     def __init__(self, disk: Disk, boxes: Iterable[Box]) -> None:
         self._disk = disk
+        self._boxes: dict[Mailbox, Box] = {}
+        self.know(boxes)
+
+    def know(self, boxes: Iterable[Box]) -> None:
+        """Have these mailboxes from now on, and no others."""
         self._boxes = {box.mailbox: box for box in boxes}
 
     def box(self, mailbox: Mailbox) -> Box:

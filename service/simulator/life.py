@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from service.model import Folder, Mailbox
 from service.simulator.boxes import Box
+from service.simulator.calls import Way
 from service.simulator.pbx import Simulator
 
 COMPANY = (
@@ -20,6 +21,8 @@ COMPANY = (
 """The mailboxes of the demo."""
 
 _NAMES = ("Jane Doe", "John Roe", "Mary Major", "Richard Miles", "Zoë Müller", "Ana Pérez", "Comma, Inc.", "")
+_LINES = ("+12025550100", "+13125550100")
+"""The company's own numbers."""
 _URGENT = 0.1
 """The share of messages that are."""
 _MOST = 12
@@ -28,16 +31,46 @@ _MOST = 12
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long it is between two things that happen, in seconds, and how long messages are."""
+    """How long it is between two things that happen, in seconds, and how long messages and calls are."""
 
     pause: tuple[float, float] = (2.0, 6.0)
     message: tuple[float, float] = (2.0, 9.0)
+    talk: tuple[int, int] = (5, 60)
 
 
-async def furnish(pbx: Simulator, dice: random.Random, messages: int = 6, pace: Pace = Pace()) -> None:
-    """Leave some messages at once, so that there is something to see."""
+@dataclass(frozen=True, slots=True)
+class _Fate:
+    """What may become of a call, and how often. `forked`: it rings on a second phone as well."""
+
+    weight: int
+    disposition: str
+    cancelled: bool = False
+    forked: bool = False
+
+
+_FATES = (
+    _Fate(8, "ANSWERED"),
+    _Fate(2, "ANSWERED", forked=True),
+    _Fate(2, "NO ANSWER"),
+    _Fate(2, "NO ANSWER", cancelled=True),
+    _Fate(2, "BUSY"),
+    _Fate(1, "CONGESTION"),
+    _Fate(1, "FAILED"),
+)
+
+
+async def furnish(
+    pbx: Simulator, dice: random.Random, messages: int = 6, pace: Pace = Pace(), *, calls: int = 0, hours: int = 12
+) -> None:
+    """Leave some messages at once, so that there is something to see, and make calls all over the last hours.
+
+    Returns when all of it has been told.
+    """
     for _ in range(messages):
         await _leave(pbx, dice, pace)
+    for ago in sorted((dice.randint(1, hours * 3600) for _ in range(calls)), reverse=True):
+        _make_call(pbx, dice, pace, ago)
+    await pbx.settle()
 
 
 async def live(pbx: Simulator, dice: random.Random, pace: Pace = Pace()) -> None:
@@ -57,7 +90,8 @@ async def _leave(pbx: Simulator, dice: random.Random, pace: Pace) -> None:
     mailbox = dice.choice(list(pbx.boxes))
     await _tidy(pbx, mailbox)
     seconds = dice.uniform(*pace.message)
-    await pbx.leave(mailbox, _caller(dice), seconds, urgent=dice.random() < _URGENT, rang=15)
+    line = dice.choice(_LINES)
+    await pbx.leave(mailbox, _caller(dice), seconds, urgent=dice.random() < _URGENT, rang=15, did=line)
 
 
 async def _tidy(pbx: Simulator, mailbox: Mailbox) -> None:
@@ -67,10 +101,35 @@ async def _tidy(pbx: Simulator, mailbox: Mailbox) -> None:
             await pbx.listen(mailbox, there[0], folder=folder, delete=there[: len(there) // 2])
 
 
-async def _call(pbx: Simulator, dice: random.Random, _pace: Pace) -> None:
-    disposition = dice.choices(("ANSWERED", "NO ANSWER", "BUSY"), weights=(6, 2, 1))[0]
-    destination = dice.choice(list(pbx.boxes)).extension
-    pbx.call(_caller(dice), destination, disposition=disposition, seconds=dice.randint(5, 240))
+async def _call(pbx: Simulator, dice: random.Random, pace: Pace) -> None:
+    _make_call(pbx, dice, pace)
+
+
+def _make_call(pbx: Simulator, dice: random.Random, pace: Pace, ago: int = 0) -> None:
+    """Let a call end that many seconds ago, of any kind."""
+    way = dice.choices(tuple(Way), weights=(5, 3, 2))[0]
+    fate = dice.choices(_FATES, weights=[fate.weight for fate in _FATES])[0]
+    line = dice.choice(_LINES)
+    one, other = dice.sample(list(pbx.boxes.values()), 2)
+    owner = f'"{one.fullname}" <{one.mailbox.extension}>'
+    caller, destination = {
+        Way.INCOMING: (_caller(dice), one.mailbox.extension),
+        Way.OUTGOING: (owner, _number(dice)),
+        Way.INTERNAL: (owner, other.mailbox.extension),
+    }[way]
+    pbx.call(
+        caller,
+        destination,
+        disposition=fate.disposition,
+        seconds=dice.randint(*pace.talk),
+        ringing=dice.randint(1, 15),
+        ago=ago,
+        way=way,
+        forked=[other.mailbox.extension] if fate.forked and way is Way.INCOMING else [],
+        cancelled=fate.cancelled,
+        did=line if way is Way.INCOMING else "",
+        outbound_cnum=line if way is Way.OUTGOING else "",
+    )
 
 
 async def _listen(pbx: Simulator, dice: random.Random, _pace: Pace) -> None:
@@ -81,5 +140,9 @@ async def _listen(pbx: Simulator, dice: random.Random, _pace: Pace) -> None:
 
 
 def _caller(dice: random.Random) -> str:
-    name, number = dice.choice(_NAMES), f"+1{dice.choice((202, 312, 415, 617))}55501{dice.randint(0, 99):02d}"
+    name, number = dice.choice(_NAMES), _number(dice)
     return f'"{name}" <{number}>' if name else number
+
+
+def _number(dice: random.Random) -> str:
+    return f"+1{dice.choice((202, 312, 415, 617))}55501{dice.randint(1, 99):02d}"

@@ -10,7 +10,8 @@ Where a time or an order is not Asterisk's, that is a fault: it is checked again
 import asyncio
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from datetime import UTC, tzinfo
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ from typing import Self
 from service.simulator.boxes import HOUSEHOLD, AmiUser, Box, classes
 from service.simulator.events import fully_booted, shutdown
 from service.simulator.exchange import Delays, Exchange
+from service.simulator.master_csv import MasterCsv
 from service.simulator.session import LONGEST_LINE, Session
 
 HOST = "127.0.0.1"
@@ -48,11 +50,25 @@ class Simulator(Exchange):
         events: bool = True,
         delays: Delays = Delays(),  # noqa: B008 -- frozen
         zone: tzinfo = UTC,
+        mapped: bool = True,
+        csv: MasterCsv | None = None,
+        recordings: Path | None = None,
+        etc: Path | None = None,
     ) -> None:
         self.secret = secrets.token_urlsafe(12) if secret is None else secret
         main = AmiUser(user, self.secret, classes(read), classes(write))
         super().__init__(
-            spool, boxes=boxes, users=(main, *users), version=version, events=events, delays=delays, zone=zone
+            spool,
+            boxes=boxes,
+            users=(main, *users),
+            version=version,
+            events=events,
+            delays=delays,
+            zone=zone,
+            mapped=mapped,
+            csv=csv,
+            recordings=recordings,
+            etc=etc,
         )
         self.host = HOST
         self.port = port
@@ -78,6 +94,7 @@ class Simulator(Exchange):
 
         An error of the body goes on as it is: the connections are cut, not part of it, so it need not be grouped.
         """
+        self.forget()
         self._stop_listening()
         self.drop_connections()
         self.silence(on=False)
@@ -95,12 +112,14 @@ class Simulator(Exchange):
         (`delays.boot`) it tells MessageWaiting of every mailbox, with `Waiting: 0`, and then that it has booted.
         """
         self.tell(shutdown())
+        self.forget()
         self._stop_listening()
         for session in tuple(self._sessions):
             session.close()
         self.silence(on=False)
         await asyncio.sleep(down_seconds)
         self.spool.restart()
+        self.numbers.restart()
         self.booted = False
         self.started = time.time()
         await self._listen()
@@ -111,6 +130,19 @@ class Simulator(Exchange):
         """Cut all AMI connections, as a network does: nobody is told."""
         for session in tuple(self._sessions):
             session.cut()
+
+    @asynccontextmanager
+    async def unreachable(self) -> AsyncIterator[None]:
+        """Cut all AMI connections and take no new ones; meanwhile the PBX goes on, and all that AMI tells is lost.
+
+        In the end it listens again, on the same port.
+        """
+        self._stop_listening()
+        self.drop_connections()
+        try:
+            yield
+        finally:
+            await self._listen()
 
     def silence(self, *, on: bool = True) -> None:
         """Keep all connections but neither read nor answer, as a link does that is dead in the middle.
@@ -127,7 +159,6 @@ class Simulator(Exchange):
         self.port = self._server.sockets[0].getsockname()[1]
 
     def _stop_listening(self) -> None:
-        self.forget()
         if self._server is not None:
             self._server.close()
             self._server = None

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from service.errors import InvalidInputError, UnavailableError
 from service.model import INODE_BITS, Audio, Envelope, Folder, Found, Known, Mailbox, Stamp, valid_name
+from service.opening import Refused, directory, open_regular
 from service.spool import listing
 from service.spool.envelope import parse_envelope
-from service.spool.files import Refused, Rejects, directory, message_name, open_regular, read_txt
+from service.spool.files import Rejects, message_name, read_txt
 from service.spool.listing import Listing, Listings, Moved
 
 SETTLING_S = 1.0

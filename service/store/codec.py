@@ -1,9 +1,14 @@
-"""The state of a journal record as JSON and back: every field by its own name, so that an old record stays readable."""
+"""The state of a journal record as JSON and back: every field by its own name, so that an old record stays readable.
+
+A call's legs alone are written as bare rows, for there are many, and millions are: `service.call.Leg` may only grow at
+its end, by fields that have a default.
+"""
 
 from typing import Any
 
 import orjson
 
+from service.call import Call, CallStatus, CallType, Integration, IntegrationStatus, Left, Leg, Party
 from service.model import (
     Audio,
     AudioFile,
@@ -11,6 +16,7 @@ from service.model import (
     Counts,
     Envelope,
     Folder,
+    Imported,
     Levels,
     Mailbox,
     Message,
@@ -20,17 +26,23 @@ from service.model import (
 
 
 def dump(state: RecordState) -> bytes:
-    """The state as JSON: each dataclass an object, each enumeration its value."""
-    return orjson.dumps(state)
+    """The state as JSON: each dataclass an object, each enumeration its value, each leg an array."""
+    return orjson.dumps(state, default=tuple)  # what orjson leaves to us is a Leg
 
 
 def load(record_type: str, data: bytes) -> RecordState:
     """The state that `dump` wrote for a record of this type."""
     fields = orjson.loads(data)
-    if record_type == "unread":
-        return Counts(**fields)
+    kind = record_type.partition(".")[0]
+    match kind:
+        case "unread":
+            return Counts(**fields)
+        case "call":
+            return _call(fields)
+        case "calls":
+            return Imported(**fields)
     fields["mailbox"] = Mailbox(**fields["mailbox"])
-    if record_type == "mailbox.updated":
+    if kind == "mailbox":
         return Box(**fields | {"counts": Counts(**fields["counts"])})
     return _message(fields)
 
@@ -53,3 +65,26 @@ def _audio(fields: dict[str, Any]) -> Audio:
     return Audio(
         **fields | {"file": AudioFile(**fields["file"]), "levels": None if levels is None else Levels(**levels)}
     )
+
+
+def _call(fields: dict[str, Any]) -> Call:
+    return Call(
+        **fields
+        | {
+            "type": CallType(fields["type"]),
+            "status": CallStatus(fields["status"]),
+            "uniqueids": tuple(fields["uniqueids"]),
+            "parties": tuple(map(_party, fields["parties"])),
+            "voicemails": tuple(Left(**left) for left in fields["voicemails"]),
+            "integration": tuple(map(_integration, fields["integration"])),
+            "legs": tuple(Leg(*leg) for leg in fields["legs"]),
+        }
+    )
+
+
+def _party(fields: dict[str, Any]) -> Party:
+    return Party(**fields | {"contexts": tuple(fields["contexts"]), "known": tuple(fields["known"])})
+
+
+def _integration(fields: dict[str, Any]) -> Integration:
+    return Integration(**fields | {"status": IntegrationStatus(fields["status"])})

@@ -4,12 +4,21 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from service.errors import ConflictError, UnavailableError
 from service.store.schema import connect
 from service.store.transaction import Transaction
+
+T = TypeVar("T")
+
+PATIENCE_S = 60
+SHARED_S = 10.0
+"""So long after another process wrote it is believed to go on."""
+PAUSE_S = 0.03
+"""SQLite tries a lock again after 1, 2, 5, 10, 15, 20 ms and so on; so long, it is sure to find it free."""
 
 
 @contextlib.contextmanager
@@ -42,6 +51,51 @@ def changing(path: Path, pbx: str) -> Iterator[Transaction]:
             conn.execute("ROLLBACK")
             raise
         conn.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def turns(path: Path, pbx: str) -> Iterator[Callable[[Callable[[Transaction], T]], T]]:
+    """Give a function that runs a change in a transaction of its own, one after the other on one connection.
+
+    Each waits its turn beside the daemon's transactions for as long as `PATIENCE_S`, and lets the daemon's come in
+    between: while there are any, it pauses before the next. Raises what `reading` raises.
+    """
+    with reading(path) as conn:
+        conn.execute(f"PRAGMA busy_timeout = {PATIENCE_S * 1000}")
+        yield _Turns(conn, pbx)
+
+
+class _Turns:
+    """A callable that runs changes, and knows whether others write as well."""
+
+    def __init__(self, conn: sqlite3.Connection, pbx: str) -> None:
+        self._conn = conn
+        self._pbx = pbx
+        self._version = self._others()
+        self._shared_until = 0.0
+
+    def __call__(self, change: Callable[[Transaction], T]) -> T:
+        self._step_aside()
+        self._conn.execute("BEGIN IMMEDIATE")
+        try:
+            result = change(Transaction(self._conn, self._pbx, time.time_ns() // 1_000_000))
+        except BaseException:
+            self._conn.execute("ROLLBACK")
+            raise
+        self._conn.execute("COMMIT")
+        return result
+
+    def _step_aside(self) -> None:
+        """Where another process wrote lately, leave the lock alone for longer than it sleeps between two tries."""
+        version, now = self._others(), time.monotonic()
+        if version != self._version:
+            self._version, self._shared_until = version, now + SHARED_S
+        if now < self._shared_until:
+            time.sleep(PAUSE_S)
+
+    def _others(self) -> int:
+        """A number that is another after every commit of another connection."""
+        return int(self._conn.execute("PRAGMA data_version").fetchone()[0])
 
 
 def _leave_to_its_owner(path: Path) -> None:

@@ -3,11 +3,12 @@
 import hashlib
 import sqlite3
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import orjson
 
-from service.errors import ConflictError, NotFoundError
+from service.errors import ConflictError, InvalidInputError, NotFoundError
 from service.model import Box, Counts, Folder, Mailbox, Status, View
 from service.store import journal
 from service.store.transaction import Transaction
@@ -15,16 +16,17 @@ from service.store.transaction import Transaction
 NAMESPACE = uuid.UUID("6f0ad9d4-5a6c-5f3e-9a53-0d7a1c1b7a11")
 """What uuids of mailboxes and messages are derived in (RFC 9562, version 5), with their identity as the name."""
 
+_NAMESPACE = NAMESPACE.bytes
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""What RFC 9562 makes of the digit that tells the variant."""
 _COUNTS = "new, old, saved, urgent"
+_BOX = f"context, extension, uuid, phone, customer, {_COUNTS}"
 
 
 def derived_uuid(name: str) -> str:
     """The version 5 uuid of an identity; as `uuid.uuid5()`, in a tenth of its time."""
-    digest = bytearray(hashlib.sha1(NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()[:16])
-    digest[6] = digest[6] & 0x0F | 0x50
-    digest[8] = digest[8] & 0x3F | 0x80
-    text = digest.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = hashlib.sha1(_NAMESPACE + name.encode(), usedforsecurity=False).hexdigest()
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 def ensure(tx: Transaction, mailbox: Mailbox) -> int:
@@ -49,10 +51,38 @@ def names(conn: sqlite3.Connection) -> list[Mailbox]:
 
 def list_all(conn: sqlite3.Connection) -> list[Box]:
     """Every mailbox with what is known of it, in order of context and extension."""
-    rows = conn.execute(
-        f"SELECT context, extension, uuid, phone, customer, {_COUNTS} FROM mailbox ORDER BY context, extension"
-    )
-    return [Box(Mailbox(row[0], row[1]), row[2], row[3], row[4], Counts(*row[5:])) for row in rows]
+    return [_box(row) for row in conn.execute(f"SELECT {_BOX} FROM mailbox ORDER BY context, extension")]
+
+
+def box(conn: sqlite3.Connection, mailbox: Mailbox) -> Box:
+    """What is known of a mailbox. Raises NotFoundError."""
+    row = conn.execute(f"SELECT {_BOX} FROM mailbox WHERE name = ?", (str(mailbox),)).fetchone()
+    if row is None:
+        raise NotFoundError(f"there is no mailbox {mailbox}; `voicemaild mailbox list` shows those there are")
+    return _box(row)
+
+
+def is_known(conn: sqlite3.Connection, mailbox: Mailbox) -> bool:
+    """Whether there is, or was, such a box."""
+    return conn.execute("SELECT 1 FROM mailbox WHERE name = ?", (str(mailbox),)).fetchone() is not None
+
+
+def referred(conn: sqlite3.Connection, reference: str) -> Mailbox:
+    """The mailbox a URL means: by its uuid, `extension`, or `extension@context` (contract 1); it need not be known.
+
+    Raises NotFoundError where it is none of them.
+    """
+    row = conn.execute("SELECT context, extension FROM mailbox WHERE uuid = ?", (reference,)).fetchone()
+    if row is not None:
+        return Mailbox(row[0], row[1])
+    try:
+        return Mailbox.parse(reference)
+    except InvalidInputError as error:
+        raise NotFoundError(f"there is no mailbox {reference[:100]!r}") from error
+
+
+def _box(row: Sequence[Any]) -> Box:
+    return Box(Mailbox(row[0], row[1]), row[2], row[3], row[4], Counts(*row[5:]))
 
 
 def looked(conn: sqlite3.Connection) -> dict[Mailbox, str]:
@@ -71,8 +101,7 @@ def set_fields(tx: Transaction, mailbox: Mailbox, *, phone: str | None = None, c
 
     Raises NotFoundError for a box that is not known, ConflictError for a number another box has.
     """
-    if tx.conn.execute("SELECT 1 FROM mailbox WHERE name = ?", (str(mailbox),)).fetchone() is None:
-        raise NotFoundError(f"there is no mailbox {mailbox}; `voicemaild mailbox list` shows those there are")
+    box(tx.conn, mailbox)
     try:
         tx.conn.execute(
             "UPDATE mailbox SET phone = coalesce(?, phone), customer = coalesce(?, customer) WHERE name = ?",
@@ -80,9 +109,22 @@ def set_fields(tx: Transaction, mailbox: Mailbox, *, phone: str | None = None, c
         )
     except sqlite3.IntegrityError as error:
         raise ConflictError(f"the phone number {phone} already belongs to another mailbox") from error
-    box = next(box for box in list_all(tx.conn) if box.mailbox == mailbox)
-    journal.append(tx, "mailbox.updated", mailbox, box)
-    return box
+    changed = box(tx.conn, mailbox)
+    journal.append(tx, "mailbox.updated", mailbox, changed)
+    return changed
+
+
+def set_pin_hash(tx: Transaction, mailbox: Mailbox, pin_hash: str) -> None:
+    """Keep the hash of a PIN, for a box the PBX does not know; it is made when it is not known here either.
+
+    Raises ConflictError for a box of the PBX, which has its own PIN.
+    """
+    ensure(tx, mailbox)
+    cursor = tx.conn.execute(
+        "UPDATE mailbox SET pin_hash = ? WHERE name = ? AND configured = 0", (pin_hash, str(mailbox))
+    )
+    if cursor.rowcount == 0:
+        raise ConflictError(f"the PBX has its own PIN for {mailbox}: change it there, by phone or in voicemail.conf")
 
 
 def counts(conn: sqlite3.Connection, view: View = None) -> dict[Mailbox, Counts]:

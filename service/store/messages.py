@@ -1,8 +1,8 @@
 """Messages as the dialects read them, and the two things we know of them that the spool does not tell."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -20,13 +20,14 @@ from service.model import (
     View,
 )
 from service.store import journal, mailboxes
+from service.store.query import Page, Query
 from service.store.transaction import Transaction
 
 _COLUMNS = (
     "message.id, message.uuid, mailbox.context, mailbox.extension, msg_id, given, folder, msgnum, origtime,"
     " txt_duration, src, caller_id_name, external_number, callerchan, message.urgent, category, uniqueid, local_status,"
     " suffix, audio_size, audio_mtime_ns, audio_inode, audio_head, content_type, duration_ms, sample_rate, channels,"
-    " truncated, measured, peak_dbfs, rms_dbfs, silence"
+    " truncated, measured, peak_dbfs, rms_dbfs, silence, held, sip_from, uploaded"
 )
 _FROM = "FROM message JOIN mailbox ON mailbox.id = message.mailbox_id"
 _SORTS = {
@@ -42,28 +43,7 @@ FILTERS = ("src", "dst", "external_number", "duration", "status")
 SORTS = tuple(_SORTS)
 
 
-@dataclass(frozen=True, slots=True)
-class MessageQuery:
-    """A page of messages: exact `filters` by field, `since` and `until` inclusive in epoch seconds, one sort field."""
-
-    filters: Mapping[str, str | int] = field(default_factory=dict)
-    since: int | None = None
-    until: int | None = None
-    sort: str = "id"
-    descending: bool = False
-    limit: int = 20
-    offset: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The rows asked for, and how many there are in all."""
-
-    rows: Sequence[Message]
-    total: int
-
-
-def page(conn: sqlite3.Connection, view: View, query: MessageQuery) -> Page:
+def page(conn: sqlite3.Connection, view: View, query: Query) -> Page[Message]:
     """The messages in view that match, sorted, `limit` of them from `offset` on, and the exact total."""
     where, parameters = _where(view, query)
     if query.filters or query.since is not None or query.until is not None:
@@ -82,7 +62,7 @@ def page(conn: sqlite3.Connection, view: View, query: MessageQuery) -> Page:
     return Page([_message(pbx, row) for row in rows], total)
 
 
-def _where(view: View, query: MessageQuery) -> tuple[str, tuple[Any, ...]]:
+def _where(view: View, query: Query) -> tuple[str, tuple[Any, ...]]:
     condition, parameters = mailboxes.in_view(view, "mailbox.name")
     terms = [f"deleted_ms IS NULL {condition}"]
     values: list[Any] = list(parameters)
@@ -170,9 +150,12 @@ def _message(pbx: str, row: Sequence[Any]) -> Message:
         msgnum=row[7],
         envelope=Envelope(given_msg_id, origtime, txt_duration, name, src, callerchan, bool(urgent), category),
         external_number=external_number,
-        audio=_audio(row[18:]),
+        audio=_audio(row[18:32]),
         local_status=None if local_status is None else Status(local_status),
         uniqueid=uniqueid,
+        held=row[32],
+        sip_from=row[33],
+        uploaded=row[34],
     )
 
 

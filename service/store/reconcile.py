@@ -9,22 +9,28 @@ import orjson
 
 from service.difference import Difference
 from service.model import Found, Known, Mailbox, Message, Status
-from service.store import journal, mailboxes, messages
+from service.store import journal, links, mailboxes, messages
 from service.store.transaction import Transaction
 
 Outside = Callable[[str], str | None]
 """Gives a caller's number where that is no extension of this PBX, else None."""
 
 
+_KNOWN = "id, msg_id, given, folder, msgnum, txt_inode, txt_mtime_ns, txt_size, audio_inode"
+
+
 def known(conn: sqlite3.Connection, mailbox: Mailbox) -> tuple[int, list[Known]]:
-    """What a scan of this mailbox need not read again, its live messages; and the generation this was true in."""
+    """What a scan of this mailbox need not read again, and the generation this was true in.
+
+    That is what lies in its spool: messages deleted here alone too, but not those whose audio we hold.
+    """
     row = conn.execute("SELECT id, generation FROM mailbox WHERE name = ?", (str(mailbox),)).fetchone()
     if row is None:
         return 0, []
     rows = conn.execute(
-        "SELECT id, msg_id, given, folder, msgnum, txt_inode, txt_mtime_ns, txt_size, audio_inode"
-        " FROM message WHERE mailbox_id = ? AND deleted_ms IS NULL",
-        (row[0],),
+        f"SELECT {_KNOWN} FROM message WHERE mailbox_id = ? AND deleted_ms IS NULL AND held IS NULL"
+        f" UNION ALL SELECT {_KNOWN} FROM message WHERE mailbox_id = ? AND hidden = 1",
+        (row[0], row[0]),
     )
     return int(row[1]), list(map(Known._make, rows))
 
@@ -68,6 +74,8 @@ def apply(
         _relocate(tx, mailbox, found)
     for row in change.gone:
         _depart(tx, mailbox, row)
+    if change.read:
+        links.link_messages(tx, mailbox_id, [found.msg_id for found in change.read])
     mailboxes.recount(tx, mailbox, mailbox_id)
     return True
 
@@ -86,7 +94,10 @@ def _put(tx: Transaction, mailbox: Mailbox, mailbox_id: int, found: Found, outsi
     before, deleted = row
     after = _merged(before, found, outside)
     tx.conn.execute(_UPDATE, (*_values(after, found), after.id))
-    if deleted:
+    if _is_hidden(tx, after.id):
+        return
+    if deleted:  # what was kept of it in the trash is nobody's now
+        tx.conn.execute("UPDATE message SET deleted_ms = NULL, trash = NULL WHERE id = ?", (after.id,))
         journal.append(tx, "message.new", mailbox, after)
     elif _visible(after) != _visible(before):
         journal.append(tx, "message.updated", mailbox, after)
@@ -112,14 +123,16 @@ def _merged(before: Message, found: Found, outside: Outside) -> Message:
     audio = found.audio
     if audio is not None and before.audio is not None and messages.same_sound(audio, before.audio):
         audio = replace(audio, levels=before.audio.levels)
+    number = found.envelope.caller_id_number
     return replace(
         before,
         msg_id=found.msg_id,
         folder=found.folder,
         msgnum=found.msgnum,
         envelope=found.envelope,
-        external_number=outside(found.envelope.caller_id_number),
+        external_number=before.external_number if number == before.envelope.caller_id_number else outside(number),
         audio=audio,
+        held=None,
         local_status=before.local_status if found.folder is before.folder else None,
     )
 
@@ -167,7 +180,7 @@ _WRITTEN = (
 )
 _MARKS = ", ".join("?" * (_WRITTEN.count(",") + 1))
 _INSERT = f"INSERT INTO message (uuid, mailbox_id, dst, {_WRITTEN}) VALUES (?, ?, ?, {_MARKS}) ON CONFLICT DO NOTHING"
-_UPDATE = f"UPDATE message SET ({_WRITTEN}) = ({_MARKS}), deleted_ms = NULL WHERE id = ?"
+_UPDATE = f"UPDATE message SET ({_WRITTEN}) = ({_MARKS}), held = NULL WHERE id = ?"
 
 
 def _values(message: Message, found: Found) -> tuple[Any, ...]:
@@ -215,11 +228,20 @@ def _relocate(tx: Transaction, mailbox: Mailbox, found: Found) -> None:
         "UPDATE message SET msgnum = ?, folder = ?, local_status = NULL, status = ? WHERE id = ?",
         (msgnum, folder.value, status.value, row.id),
     )
-    journal.append(tx, "message.updated", mailbox, messages.by_id(tx.conn, None, row.id))
+    if not _is_hidden(tx, row.id):
+        journal.append(tx, "message.updated", mailbox, messages.by_id(tx.conn, None, row.id))
+
+
+def _is_hidden(tx: Transaction, message_id: int) -> bool:
+    """Whether it was deleted here alone: then nobody hears of what becomes of it in the spool."""
+    return tx.conn.execute("SELECT 1 FROM message WHERE id = ? AND hidden = 1", (message_id,)).fetchone() is not None
 
 
 def _depart(tx: Transaction, mailbox: Mailbox, row: Known) -> None:
     """Note that a message is in the spool no longer; its row stays as a tombstone."""
+    if _is_hidden(tx, row.id):
+        tx.conn.execute("UPDATE message SET hidden = 0 WHERE id = ?", (row.id,))
+        return
     message = messages.by_id(tx.conn, None, row.id)
     tx.conn.execute("UPDATE message SET deleted_ms = ? WHERE id = ?", (tx.now_ms, row.id))
     journal.append(tx, "message.deleted", mailbox, message)

@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from service.errors import ConflictError
+from service.store.migration_boxes import BOXES
 
 MIGRATIONS = (
     """
@@ -106,16 +107,19 @@ MIGRATIONS = (
         type INTEGER NOT NULL,                        -- 1 incoming, 2 outgoing, 3 internal
         status INTEGER NOT NULL,                      -- 1 answered, 2 not answered, 3 busy, 4 failed
         recording TEXT NOT NULL,
-        voicemails TEXT NOT NULL DEFAULT '[]'         -- JSON: [[extension@context, message uuid], ...]
+        names TEXT NOT NULL,                          -- JSON: every name and span it has in call_channel
+        parties TEXT NOT NULL,                        -- JSON: [[extension, [context, ...]], ...], each is in party
+        voicemails TEXT NOT NULL DEFAULT '[]'         -- JSON: [[extension@context, message uuid, id], ...]
     ) STRICT;
+    -- Each of these alone answers which calls have a value and in which order (see call_pages): what is filtered by
+    -- besides stands in them, so that no row has to be looked up that is not shown. They are what writing costs.
     CREATE INDEX call_start ON call (start);
-    CREATE INDEX call_src ON call (src, dst);
-    CREATE INDEX call_dst ON call (dst);
-    CREATE INDEX call_external ON call (external_number);
-    CREATE INDEX call_duration ON call (duration);
-    CREATE INDEX call_conversation ON call (conversation);
-    CREATE INDEX call_type ON call (type);
-    CREATE INDEX call_status ON call (status);
+    CREATE INDEX call_src ON call (src, id, type, status, duration, conversation);
+    CREATE INDEX call_dst ON call (dst, id, type, status, duration, conversation);
+    CREATE INDEX call_external_number ON call (external_number, id, type, status, start, duration, conversation);
+    CREATE INDEX call_duration ON call (duration, id, type, status, conversation);
+    CREATE INDEX call_conversation ON call (conversation, id, type, status, duration);
+    CREATE INDEX call_unanswered ON call (duration, id, type, status) WHERE conversation = 0;
 
     CREATE TABLE leg (                                -- one CDR; the columns of service.call.Leg
         id INTEGER PRIMARY KEY,
@@ -146,30 +150,41 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX leg_call ON leg (call_id);
     CREATE INDEX leg_start ON leg (start);
-    CREATE INDEX leg_voicemail ON leg (channel) WHERE lastapp = 'VoiceMail';
+    CREATE INDEX leg_voicemail ON leg (channel, start) WHERE lastapp = 'VoiceMail';
+    CREATE INDEX leg_nameless ON leg (start) WHERE uniqueid = '';
 
-    CREATE TABLE call_channel (                       -- which call a uniqueid or linkedid belongs to
+    -- What leads to a call stands in these two, and in its row what is in them of it: so they need no second index.
+    CREATE TABLE call_channel (                       -- which call a uniqueid or linkedid belongs to; see call_joins
         uniqueid TEXT PRIMARY KEY,
-        call_id INTEGER NOT NULL REFERENCES call (id) ON DELETE CASCADE
+        call_id INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX call_channel_call ON call_channel (call_id);
-
     CREATE TABLE party (                              -- which extensions take part in a call
         extension TEXT NOT NULL,
-        call_id INTEGER NOT NULL REFERENCES call (id) ON DELETE CASCADE,
-        contexts TEXT NOT NULL,                       -- JSON array
+        call_id INTEGER NOT NULL,
         PRIMARY KEY (extension, call_id)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX party_call ON party (call_id);
 
     CREATE TABLE call_count (                         -- calls kept counted, so that nobody has to count a million
-        unit INTEGER NOT NULL,                        -- seconds of a bucket: 900, 86400; 0: all of them
-        bucket INTEGER NOT NULL,                      -- start / unit, rounded down
+        line TEXT NOT NULL,                           -- the external_number of a call_line; '': of all calls
+        unit INTEGER NOT NULL,                        -- what a bucket is: see call_counts
+        bucket INTEGER NOT NULL,
         type INTEGER NOT NULL,
-        status INTEGER NOT NULL,
+        status INTEGER NOT NULL,                      -- 0: any
+        zero INTEGER NOT NULL,                        -- 1: its duration is 0, 2: its conversation is, 3: both
         calls INTEGER NOT NULL,
-        PRIMARY KEY (unit, bucket, type, status)
+        PRIMARY KEY (line, unit, bucket, type, status, zero)
     ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE call_line (                          -- outside lines of very many calls, counted by themselves too
+        number TEXT PRIMARY KEY,
+        upto INTEGER NOT NULL                         -- the calls up to this id are
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE call_zone (                          -- when the calls of neighbouring ids started
+        zone INTEGER PRIMARY KEY,                     -- id / 1024, rounded down
+        first INTEGER NOT NULL,                       -- none of them started before this epoch second
+        last INTEGER NOT NULL                         -- nor after this one
+    ) STRICT;
 
     CREATE TABLE cdr_file (                           -- how far Master.csv was read
         path TEXT PRIMARY KEY,
@@ -181,8 +196,27 @@ MIGRATIONS = (
         cursor INTEGER NOT NULL,                      -- the journal was handed over up to here
         calls INTEGER NOT NULL,                       -- 1: it wants calls
         messages INTEGER NOT NULL,
-        active INTEGER NOT NULL DEFAULT 1             -- 0: no longer in the configuration
+        active INTEGER NOT NULL DEFAULT 1,            -- 0: no longer in the configuration
+        down_ms INTEGER,                              -- since when it does not answer; NULL: it does
+        pending INTEGER NOT NULL DEFAULT 0            -- deliveries that are not given up, kept
     ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE delivery (                           -- what a webhook has still to be told, or could not be told
+        webhook TEXT NOT NULL REFERENCES webhook (name),
+        seq INTEGER NOT NULL,                         -- of the journal's record
+        uuid TEXT NOT NULL,                           -- of the call or message, of which it is told in order
+        call_id INTEGER,                              -- NULL: it is a message
+        next_ms INTEGER NOT NULL,                     -- not to be tried before
+        first_ms INTEGER,                             -- when it was tried first; NULL: it was not
+        tries INTEGER NOT NULL DEFAULT 0,
+        failed INTEGER NOT NULL DEFAULT 0,            -- 1: given up
+        error_message TEXT,                           -- of the last try
+        PRIMARY KEY (webhook, seq)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX delivery_due ON delivery (webhook, next_ms, seq) WHERE failed = 0;
+    CREATE INDEX delivery_tried ON delivery (webhook, next_ms, seq) WHERE failed = 0 AND tries > 0;
+    CREATE INDEX delivery_uuid ON delivery (webhook, uuid, seq);
+    CREATE INDEX delivery_call ON delivery (webhook, call_id, seq) WHERE call_id IS NOT NULL;
 
     CREATE TABLE integration (                        -- what became of telling a webhook of a call
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -194,7 +228,15 @@ MIGRATIONS = (
         updated_us INTEGER NOT NULL,
         UNIQUE (call_id, name)
     ) STRICT;
+    CREATE INDEX integration_pending ON integration (name) WHERE status = 'pending';
+
+    ALTER TABLE message ADD COLUMN call_id INTEGER;   -- the call it was concluded to be left in; NULL: none, or told
+    CREATE INDEX message_call ON message (call_id) WHERE call_id IS NOT NULL;
+    CREATE INDEX message_uniqueid ON message (uniqueid) WHERE uniqueid <> '';
+    CREATE INDEX message_callerchan ON message (callerchan, origtime) WHERE callerchan <> '';
+    CREATE INDEX mailbox_extension ON mailbox (extension);
     """,
+    BOXES,
 )
 
 BUSY_TIMEOUT_S = 5

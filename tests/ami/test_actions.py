@@ -168,11 +168,39 @@ async def test_no_more_actions_are_under_way_than_allowed() -> None:
                 task.cancel()
 
 
-@pytest.mark.parametrize("name", ["Originate", "Command", "UpdateConfig", "Ping\r\nAction: Originate", "Logoff"])
+@pytest.mark.parametrize(
+    "name", ["Originate", "Command", "CreateConfig", "updateconfig", "Ping\r\nAction: Originate", "Logoff"]
+)
 async def test_an_action_that_nothing_here_needs_is_never_sent(name: str) -> None:
     ami = client(1, Heard())
     with pytest.raises(InvalidInputError):
         await ami.action(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("GetConfig", {"Filename": "manager.conf"}),
+        ("GetConfig", {"Filename": "voicemail.conf", "filename": "manager.conf"}),
+        ("GetConfig", {"Filename": "../asterisk/voicemail.conf"}),
+        ("UpdateConfig", {"SrcFilename": "voicemail.conf", "DstFilename": "extensions.conf"}),
+        ("UpdateConfig", {"SrcFilename": "manager.conf", "DstFilename": "voicemail.conf"}),
+        ("UpdateConfig", {"SrcFilename": "voicemail.conf", "DstFilename": "voicemail.conf", "RELOAD": "yes"}),
+    ],
+)
+async def test_no_configuration_file_but_that_of_the_boxes_is_asked_for(name: str, fields: dict[str, str]) -> None:
+    with pytest.raises(InvalidInputError, match="may only be"):
+        await client(1, Heard()).action(name, fields)
+
+
+async def test_a_configuration_of_ten_thousand_boxes_is_one_answer_and_no_pin_of_it_is_shown() -> None:
+    lines = "".join(f"Line-000001-{n:06d}: {n + 10_000}=9182736,Box {n},box{n}@example.com\r\n" for n in range(10_000))
+    raw = f"Response: Success\r\nActionID: a1\r\nCategory-000001: default\r\n{lines}\r\n".encode()
+    async with playing(answering("GetConfig", raw)) as pbx, running(pbx.port) as (ami, heard):
+        await heard.connected()
+        answer = await ami.action("GetConfig", {"Filename": "voicemail.conf"})
+        assert answer.fields.get("Line-000001-009999") == "19999=9182736,Box 9999,box9999@example.com"
+        assert "9182736" not in repr(answer)
 
 
 @given(st.text(max_size=12), st.text(max_size=40))

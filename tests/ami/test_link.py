@@ -130,7 +130,7 @@ async def test_a_line_beyond_the_limit_ends_the_connection_and_a_new_one_is_made
 
     async with playing(script, plain) as pbx, running(pbx.port) as (_, heard):
         await heard.connected(2)
-        assert "beyond 8192" in heard.states[1][1]
+        assert "beyond 8704" in heard.states[1][1]
 
 
 @pytest.mark.parametrize("reads", [True, False])

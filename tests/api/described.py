@@ -9,9 +9,13 @@ from service.api.openapi import document
 from tests.api.site import Answer
 
 DOCUMENT = document()
-SERVERS = [server["url"].rstrip("/") for server in DOCUMENT["servers"]]
-
 Described = dict[str, Any]
+
+
+def servers_of(item: Described) -> list[str]:
+    """What the paths of an item, or of the whole document, begin with; "" is nothing."""
+    servers = item.get("servers") or DOCUMENT["servers"]
+    return [server["url"].rstrip("/") for server in servers]
 
 
 def operations() -> list[tuple[str, str, Described]]:

@@ -1,6 +1,8 @@
 """A whole HTTP side for tests: real spool, real store, real server on a free port; nobody but Asterisk is missing."""
 
+import asyncio
 import contextlib
+import shutil
 import struct
 import wave
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -18,19 +20,24 @@ from yarl import URL
 from service.api.app import build
 from service.api.auth import Tokens
 from service.api.hub import Hub
-from service.api.message_voice import Marks
+from service.api.links import Signer
 from service.api.server import DEADLINES, Deadlines, listening
-from service.audio import SUFFIXES, describe
+from service.api.voicemail_changes import Messages
+from service.audio import SUFFIXES, AudioCache, AudioWorker, Converter, GsmLibrary, describe
+from service.boxes import Boxes
 from service.config_schema import Http, Limits, Settings, Spool
 from service.config_schema import Pbx as PbxSettings
 from service.feed import Feed
 from service.health import Health
 from service.ingest import Ingest, outside_number
+from service.media import Media
 from service.metrics import Metrics
 from service.model import Folder, Mailbox, Message, Principal, Scope
 from service.pbx import Pbx
+from service.recordings import Recordings
 from service.spool import Rejects, Scanner
 from service.store import Store, journal, mailboxes, messages
+from service.store.query import Query
 from service.store.tokens import digest
 
 TASHKENT = ZoneInfo("Asia/Tashkent")
@@ -40,6 +47,7 @@ KEY = b"a key that signs links in tests "
 TOKENS = {
     "reader": Principal("reader", Scope.READ, None),
     "writer": Principal("writer", Scope.WRITE, None),
+    "admin": Principal("admin", Scope.ADMIN, None),
     "box100": Principal("box100", Scope.WRITE, frozenset({BOX})),
 }
 """The tokens that every site takes; the secret is the name."""
@@ -72,6 +80,7 @@ class Site:
     port: int
     spool: Path
     store: Store
+    media: Media
     ingest: Ingest
     health: Health
     metrics: Metrics
@@ -88,32 +97,41 @@ class Site:
         folder: Folder = Folder.INBOX,
         samples: Sequence[int] = range(8000),
         name: str = "",
+        sound: Path | None = None,
     ) -> Message:
-        """Put a message into the spool as Asterisk leaves it, and have it reconciled."""
+        """Put a message into the spool as Asterisk leaves it, with this `sound` if any, and have it reconciled."""
         directory = self.spool / box.context / box.extension / folder
         directory.mkdir(parents=True, exist_ok=True)
         number = self._numbers.get(str(directory), 0)
         self._numbers[str(directory)] = number + 1
         stem = directory / f"msg{number:04d}"
-        write_wav(stem.with_suffix(".wav"), samples)
+        if sound is None:
+            write_wav(stem.with_suffix(".wav"), samples)
+        else:
+            shutil.copyfile(sound, stem.with_suffix(sound.suffix))
         msg_id = f"{time}-{box.extension}{folder}{number:08d}"
         stem.with_suffix(".txt").write_text(
             f'[message]\norigmailbox={box.extension}\ncallerid="{name}" <{src}>\norigtime={time}\n'
             f"duration={len(samples) // 8000}\nmsg_id={msg_id}\nflag=\n"
         )
         await self.ingest.reconcile(box)
-        found = await self.store.read(lambda conn: messages.page(conn, None, messages.MessageQuery(limit=300)))
-        return next(row for row in found.rows if row.msg_id == msg_id)
+        found = await self.store.read(lambda conn: messages.page(conn, None, Query(limit=300)))
+        return next(row for row in found.rows if (row.mailbox, row.msg_id) == (box, msg_id))
 
     async def ask(
-        self, path: str, token: str | None = "reader", method: str = "GET", headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        token: str | None = "reader",
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        data: Any = None,
     ) -> Answer:
         """Send a request, the path exactly as it is written here or, from a link, whole."""
         sent = dict(headers or {})
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
         url = URL(path if path.startswith("http") else self.url + path, encoded=True)
-        async with self.client.request(method, url, headers=sent) as response:
+        async with self.client.request(method, url, headers=sent, data=data) as response:
             return Answer(response.status, response.headers, await response.read())
 
 
@@ -121,16 +139,20 @@ class Site:
 async def running(
     directory: Path,
     *,
-    pbx: Marks | None = None,
+    pbx: Messages | None = None,
     http: Http | None = None,
     limits: Limits | None = None,
     deadlines: Deadlines = DEADLINES,
+    ffmpeg: str = "ffmpeg",
 ) -> AsyncIterator[Site]:
-    """A site on an empty spool below `directory`, until the block ends. Without a `pbx`, marks stay in the store."""
+    """A site on an empty spool below `directory`, until the block ends. Without a `pbx`, changes stay in the store."""
     spool = directory / "voicemail"
     spool.mkdir()
     settings = Settings(
-        pbx=PbxSettings(timezone=TASHKENT), spool=Spool(path=spool), http=http or Http(), limits=limits or Limits()
+        pbx=PbxSettings(timezone=TASHKENT, provision=True),
+        spool=Spool(path=spool),
+        http=http or Http(),
+        limits=limits or Limits(),
     )
     health, metrics = Health(), Metrics()
     tokens = Tokens({digest(secret): principal for secret, principal in TOKENS.items()})
@@ -140,23 +162,33 @@ async def running(
         feed = Feed(seq, await store.read(mailboxes.counts))
         store.on_commit(feed.publish)
         scanner = Scanner(spool, describe, SUFFIXES, Rejects())
+        converter = await stack.enter_async_context(
+            Converter(AudioCache(directory / "audio-cache"), GsmLibrary.load(), ffmpeg_program=ffmpeg)
+        )
         ingest = Ingest(store, scanner, outside_number(settings.pbx.internal), health=health, metrics=metrics)
+        media = Media(directory / "media")
+        worker = await stack.enter_async_context(AudioWorker(GsmLibrary.load(), ffmpeg_program=ffmpeg))
         app = build(
             settings,
             store=store,
             feed=feed,
             hub=Hub(feed, "pbx1", metrics, tokens),
-            pbx=pbx or Pbx(store, ingest, None),
+            pbx=pbx or Pbx(store, ingest, None, spool=spool, media=media),
             look_again=ingest.reconcile,
             health=health,
             metrics=metrics,
             tokens=tokens,
-            link_key=KEY,
+            signer=Signer(KEY),
+            converter=converter,
+            worker=worker,
+            media=media,
+            recordings=Recordings(directory / "monitor", TASHKENT),
+            boxes=Boxes(store, None, etc=directory, spool=spool, state=directory, again=asyncio.Event()),
         )
         port = await stack.enter_async_context(listening(app, "127.0.0.1", 0, deadlines))
         client = await stack.enter_async_context(aiohttp.ClientSession())
         url = f"http://127.0.0.1:{port}"
-        yield Site(app, url, port, spool, store, ingest, health, metrics, tokens, client)
+        yield Site(app, url, port, spool, store, media, ingest, health, metrics, tokens, client)
 
 
 def write_wav(path: Path, samples: Sequence[int]) -> None:

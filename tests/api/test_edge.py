@@ -1,12 +1,18 @@
 """What links begin with: the configuration's word first, a proxy's only when it is ours."""
 
+from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
-from service.api.edge import HOST, is_within
+from service.api.edge import HOST, Edge, Edges, is_within, subject_of
+from service.api.links import Signer
 from service.config_schema import Http
+from service.recordings import Recording, Recordings
 from tests.api.site import Site, running
+from tests.calls import call
 
 NET = Http(trusted_proxies=["10.0.0.0/8", "127.0.0.0/8"])  # type: ignore[arg-type] # pydantic reads them
 FAR = Http(trusted_proxies=["10.0.0.0/8"])  # type: ignore[arg-type] # pydantic reads them
@@ -74,3 +80,31 @@ def test_a_host_that_may_be(host: str) -> None:
 @pytest.mark.parametrize("host", ["", "a/b", "a b", "a@b", "a:", "a:b", 'a"', "a\n", "[::1", "<x>", "a:1:2", "ä"])
 def test_a_host_that_cannot_be(host: str) -> None:
     assert HOST.match(host) is None
+
+
+def test_a_call_has_a_link_where_its_recording_is_found() -> None:
+    edge = Edge(
+        UTC, "http://pbx/api/v1", Signer(b"k" * 16, lambda: 0), lambda _call: Recording("a.wav", "wav", 1, 2, 3)
+    )
+    link = edge.recording_url(call(7))
+    assert link is not None
+    assert link.startswith("http://pbx/api/v1/call-history/7/recording?expires=3660&signature=")
+    assert Edge(UTC, "http://pbx", Signer(b"k" * 16)).recording_url(call(7)) is None
+
+
+def test_links_to_recordings_are_signed_for_the_call_not_for_its_number_alone() -> None:
+    """A store that was rebuilt gives the number to another call."""
+    one = call(7)
+    assert len({subject_of(one), subject_of(replace(one, uuid="other")), subject_of(replace(one, id=8))}) == 3
+
+
+def test_an_edge_looks_quickly_or_thoroughly(tmp_path: Path) -> None:
+    """On the event loop no directory is listed."""
+    one = call(1)
+    (tmp_path / f"out-{one.key}.wav").write_bytes(bytes(100))
+    edges = Edges(UTC, "http://pbx", (), Signer(b"k" * 16), Recordings(tmp_path))
+    quick = edges.of(make_mocked_request("GET", "/"))
+    assert quick.recording_url(one) is None
+    assert edges.thorough("http://pbx").recording_url(one) is not None
+    assert quick == edges.of(make_mocked_request("GET", "/"))
+    assert hash(quick) == hash(edges.of(make_mocked_request("GET", "/")))

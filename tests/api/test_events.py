@@ -10,6 +10,7 @@ import pytest
 from service.api.events import MOST_BYTES
 from service.model import Counts, Record
 from tests.api.world import Frame, World, receive, receive_until, world
+from tests.calls import call, party
 
 NONE = {"new": 0, "old": 0, "saved": 0, "urgent": 0}
 
@@ -180,6 +181,38 @@ async def test_a_frame_that_is_too_large_ends_the_connection(tmp_path: Path) -> 
         assert ws.close_code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
 
 
+async def test_a_connection_hears_of_calls_when_it_asks_for_them(tmp_path: Path) -> None:
+    async with world(tmp_path / "db") as w, w.ws() as ws:
+        await receive(ws)
+        await w.call(call(1))
+        await w.message("100")
+        assert (await receive(ws))["type"] == "message.new"
+        await say(ws, type="subscribe", events=["call"])
+        for number, record_type in enumerate(("call.new", "call.updated", "call.deleted"), start=7):
+            await w.message("100")
+            await w.call(call(number), record_type)
+        told = [await receive(ws) for _ in range(3)]
+    assert [(frame["type"], frame["seq"], frame["call"]["id"]) for frame in told] == [
+        ("call.new", 4, 7),
+        ("call.updated", 6, 8),
+        ("call.deleted", 8, 9),
+    ]
+
+
+async def test_mailboxes_limits_calls_to_those_their_extensions_take_part_in(tmp_path: Path) -> None:
+    async with world(tmp_path / "db") as w, w.ws() as ws:
+        await receive(ws)
+        await say(ws, type="subscribe", mailboxes=["101", "100@sales"], events=["call"])
+        await w.call(call(1, "5", party("100"), dst="100"))
+        await w.call(call(2, "100", party("100"), party("101"), dst="101"))
+        await w.call(call(3, "5", party("100", "sales", known=("default", "sales")), dst="100"))
+        assert [(await receive(ws))["call"]["id"] for _ in range(2)] == [2, 3]
+        await say(ws, type="subscribe", mailboxes=["100"], events=["call"])
+        await w.call(call(4, "5", party("101"), dst="101"))
+        await w.call(call(5, "5", party("100"), dst="100"))
+        assert (await receive(ws))["call"]["id"] == 5
+
+
 # -- who may come in
 
 
@@ -341,6 +374,36 @@ async def test_polling_gives_the_same_records_page_by_page(tmp_path: Path) -> No
             seq = answer["seq"]
         assert polled == live
         assert seq == 10
+
+
+async def test_polling_tells_of_calls_those_whose_extensions_take_part(tmp_path: Path) -> None:
+    async with world(tmp_path / "db", kept=1) as w:
+        await w.call(call(1, "5", party("100"), dst="100"))
+        await w.call(call(2, "5", party("200"), dst="200", left="200@default"))
+        await w.call(call(1, "5", party("100"), dst="100"), "call.deleted")
+        await w.message("200")
+        seen = {token: (await w.events("?since=0", token))["events"] for token in ("all", "limited", "other")}
+    assert {token: [event["seq"] for event in events] for token, events in seen.items()} == {
+        "all": [1, 2, 3, 4],
+        "limited": [1, 3],
+        "other": [2, 4],
+    }
+    assert [event["type"] for event in seen["limited"]] == ["call.new", "call.deleted"]
+
+
+@pytest.mark.parametrize("kept", [1, 256])
+async def test_a_poller_gets_each_call_once_whatever_lies_between(tmp_path: Path, kept: int) -> None:
+    async with world(tmp_path / "db", kept=kept) as w:
+        for number in range(30):
+            extension = "100" if number % 7 == 3 else "999"
+            await w.call(call(number, "5", party(extension), dst=extension))
+        found, seq = list[int](), 0
+        while seq != w.feed.seq:
+            answer = await w.events(f"?since={seq}&limit=2", "limited")
+            assert answer["seq"] > seq
+            seq = answer["seq"]
+            found += [event["call"]["id"] for event in answer["events"]]
+    assert found == [3, 10, 17, 24]
 
 
 async def test_polling_without_a_position_tells_where_to_begin(tmp_path: Path) -> None:

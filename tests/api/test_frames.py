@@ -1,4 +1,5 @@
 import json
+from datetime import UTC
 
 import orjson
 import pytest
@@ -6,9 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.api import frames
+from service.api.edge import Edge
+from service.api.links import Signer
+from service.api.records import call_event
 from service.errors import InvalidInputError
-from service.model import Counts, Mailbox
+from service.model import Counts, Imported, Mailbox, Record
 from tests.api.world import frames_in, split
+from tests.calls import call
+
+EDGE = Edge(UTC, "http://pbx", Signer(b"k" * 16))
 
 
 @given(st.integers(0, 3 * frames.PIECE))
@@ -89,6 +96,21 @@ def test_no_text_makes_the_parser_fail_in_another_way(text: str) -> None:
     except InvalidInputError:
         return
     assert isinstance(found, frames.Ping | frames.Subscription)
+
+
+@pytest.mark.parametrize("record_type", ["call.new", "call.updated", "call.deleted"])
+def test_a_call_is_told_with_its_position(record_type: str) -> None:
+    record = Record(5, 0, record_type, "pbx1", None, call(7))
+    told = frames.event(record, 3, EDGE, None)
+    assert told == {"type": record_type, "seq": 5, "call": call_event(call(7), EDGE, None)}
+    assert told["call"]["id"] == 7
+
+
+def test_of_what_nobody_outside_hears_no_frame_is_made() -> None:
+    record = Record(5, 0, "calls.imported", "pbx1", None, Imported(3))
+    assert frames.kind(record) not in frames.EVENTS
+    with pytest.raises(TypeError):
+        frames.event(record, 0, EDGE, None)
 
 
 def test_badges_are_told_by_name_in_order() -> None:

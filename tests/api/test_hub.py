@@ -7,7 +7,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from service.model import Counts, Record
+from service.model import Counts, Imported, Record
+from service.store import journal
 from tests.api.world import (
     Frame,
     RawClient,
@@ -19,6 +20,7 @@ from tests.api.world import (
     receive_until,
     world,
 )
+from tests.calls import call, party
 
 SMALL: dict[str, Any] = {"buffer_limit": 4096}
 
@@ -236,6 +238,43 @@ async def test_connections_are_counted(tmp_path: Path) -> None:
             await receive(other)
             assert w.connections() == 2
         await until(lambda: w.connections() == 0)
+
+
+async def hear_calls(w: World, stack: contextlib.AsyncExitStack, *tokens: str) -> list[aiohttp.ClientWebSocketResponse]:
+    """A websocket for each token that hears of calls and badges."""
+    opened = []
+    for token in tokens:
+        ws = await stack.enter_async_context(w.ws(token))
+        await receive(ws)
+        await ws.send_str('{"type":"subscribe","events":["call","unread"]}')
+        await receive(ws)
+        opened.append(ws)
+    return opened
+
+
+async def test_a_voicemail_is_named_to_those_alone_who_may_see_its_mailbox(tmp_path: Path) -> None:
+    """Both take part in the call, and hear of it at once."""
+    async with world(tmp_path / "db") as w, contextlib.AsyncExitStack() as stack:
+        heard = await hear_calls(w, stack, "other", "limited", "all", "limited")
+        await w.call(call(3, "100", party("100"), party("200"), dst="200", left="200@default"))
+        told = [await receive(ws) for ws in heard]
+    assert [frame["call"]["id"] for frame in told] == [3, 3, 3, 3]
+    assert [frame["call"]["voicemail_id"] is None for frame in told] == [False, True, False, True]
+
+
+async def test_a_call_goes_to_no_other_tenant_and_changes_no_total(tmp_path: Path) -> None:
+    async with world(tmp_path / "db") as w, contextlib.AsyncExitStack() as stack:
+        w.tokens.replace(principals(one=frozenset({box("100")}), two=frozenset({box("100@sales")}), all=None))
+        heard = await hear_calls(w, stack, "one", "two", "all")
+        known = ("default", "sales")
+        for context in ("default", "sales", "from-trunk"):
+            await w.call(call(1, "998901234567", party("100", context, known=known), dst="100"))
+        await w.store.write(lambda tx: journal.append(tx, "calls.imported", None, Imported(9)))
+        await w.badge("100", Counts(1))
+        await w.badge("100@sales", Counts(2))
+        told = [await receive_until(ws, seq) for ws, seq in zip(heard, (5, 6, 6), strict=True)]
+    assert [[frame["seq"] for frame in frames] for frames in told] == [[1, 5], [2, 6], [1, 2, 3, 5, 6]]
+    assert [frames[-1]["total"] for frames in told] == [1, 2, 3]
 
 
 async def test_badges_are_the_same_for_all_however_they_are_grouped(tmp_path: Path) -> None:

@@ -55,3 +55,15 @@ def test_nothing_made_up_opens(expires: str, signature: str) -> None:
 def test_a_key_that_can_be_guessed_is_refused() -> None:
     with pytest.raises(ValueError, match="16 are needed"):
         Signer(b"short")
+
+
+def test_another_key_ends_all_links_and_begins_another_era() -> None:
+    signer = Signer(KEY, Clock(0))
+    before, era = signer.query(UUID), signer.era
+    signer.rekey(b"another secret key")
+    assert signer.era != era
+    assert signer.query(UUID) != before
+    expires, signature = (part.partition("=")[2] for part in before.split("&"))
+    assert not signer.valid(UUID, expires, signature)
+    with pytest.raises(ValueError, match="at least"):
+        signer.rekey(b"short")

@@ -7,13 +7,14 @@ import pytest
 
 from service.errors import ConflictError, UnavailableError
 from service.model import Folder, Message
+from service.pbx import Pbx
 from service.store import messages
 from tests.api.site import BOX, OTHER_BOX, Site, at, running
 
 OK = {"status": "success", "code": 200, "result": [], "message": "Ok"}
 
 
-class FailingPbx:
+class FailingPbx(Pbx):
     """Stands in for a PBX that marks the first of several, and fails at the second."""
 
     def __init__(self, error: UnavailableError | ConflictError) -> None:

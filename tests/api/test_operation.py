@@ -5,25 +5,41 @@ from pathlib import Path
 
 import pytest
 
-from service.api.operation import FAILURES
+from service.api.laravel import envelope
+from service.api.operation import FAILURES, LARAVEL
+from service.api.operations import OPERATIONS
+from service.api.wire import Failure
 from service.config_schema import Limits
 from service.errors import ConflictError, UnavailableError
 from tests.api.described import DOCUMENT, assert_described, operations, problems
 from tests.api.site import Site, running
 from tests.api.test_message_voice import FailingPbx
 
+USED = sorted({(operation.dialect.name, code) for operation in OPERATIONS for code in operation.failures})
+DIALECTS = {operation.dialect.name: operation.dialect for operation in OPERATIONS}
 
-@pytest.mark.parametrize("code", FAILURES)
-def test_every_shared_failure_has_a_true_example_and_is_shared(code: int) -> None:
-    example = FAILURES[code].example
-    assert example["code"] == code == HTTPStatus(code)
-    assert problems("Failure", example) == []
-    reference = {"$ref": f"#/components/responses/{FAILURES[code].name}"}
+
+@pytest.mark.parametrize(("dialect", "code"), USED)
+def test_every_shared_failure_has_a_valid_example_and_is_shared(dialect: str, code: int) -> None:
+    assert code == HTTPStatus(code)
+    name = f"{dialect}{FAILURES[code].name}"
+    [content] = DOCUMENT["components"]["responses"][name]["content"].values()
+    assert content["schema"] == {"$ref": f"#/components/schemas/{DIALECTS[dialect].model.__name__}"}
+    assert problems(DIALECTS[dialect].model.__name__, content["example"]) == []
+    reference = {"$ref": f"#/components/responses/{name}"}
     assert [path for _, path, operation in operations() if operation["responses"].get(str(code)) == reference]
 
 
-def test_no_component_is_left_over() -> None:
-    assert len(DOCUMENT["components"]["responses"]) == len(FAILURES)
+def test_no_component_is_left_over_and_no_failure() -> None:
+    assert len(DOCUMENT["components"]["responses"]) == len(USED)
+    assert {code for _, code in USED} == set(FAILURES)
+
+
+@pytest.mark.parametrize("code", [401, 422])
+def test_the_examples_of_documents_000_and_001_are_in_their_envelope(code: int) -> None:
+    failed = FAILURES[code]
+    written = LARAVEL.written(code, failed.message, failed.errors)
+    assert written == envelope(Failure(code, failed.message, {}, failed.errors))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.params import ListParams, ListSpec, read_list
+from service.api.params import ListParams, ListSpec, Period, read_list, read_period
 from service.api.wire import InvalidParametersError
 
 UTC = ZoneInfo("UTC")
@@ -107,3 +107,26 @@ def test_any_value_is_read_or_refused_by_name(query: list[tuple[str, str]]) -> N
     assert params.page >= 1
     assert 1 <= params.per_page <= 300
     assert params.sort in CALLS.sorts
+
+
+def test_a_period_is_from_the_first_to_the_last_second_of_its_days() -> None:
+    query = [("from", "2026-01-13"), ("to", "2026-01-13"), ("external_number", "781130590"), ("more", "x")]
+    midnight = 1_768_262_400
+    assert read_period(query, UTC) == Period(midnight, midnight + 86399, "781130590")
+    exact = [("from", "2026-01-13 00:00:07"), ("to", "2026-01-13 00:00:05")]
+    assert read_period(exact, UTC) == Period(midnight + 7, midnight + 5, None)
+
+
+@pytest.mark.parametrize(
+    ("query", "wrong"),
+    [
+        ([], ["from", "to"]),
+        ([("from", " "), ("to", "2026-01-13")], ["from"]),
+        ([("from", "2026-01-13"), ("to", "13.01.2026")], ["to"]),
+        ([("from", "1"), ("to", "2"), ("external_number", "1" * 257)], ["from", "to", "external_number"]),
+    ],
+)
+def test_all_that_is_wrong_with_a_period_is_told(query: list[tuple[str, str]], wrong: list[str]) -> None:
+    with pytest.raises(InvalidParametersError) as caught:
+        read_period(query, UTC)
+    assert list(caught.value.failure.errors) == wrong

@@ -11,7 +11,7 @@ import aiohttp.http_parser
 import pytest
 from aiohttp import web
 
-from service.api.server import SITE, ConnectionLimits, Deadlines, Site, check_platform, listening
+from service.api.server import BODY_RATE, SITE, ConnectionLimits, Deadlines, Site, check_platform, listening
 from service.config_schema import Http, Limits
 from service.errors import ConfigError
 from service.metrics import Metrics
@@ -29,6 +29,10 @@ async def broken(_request: web.Request) -> web.Response:
     raise ZeroDivisionError
 
 
+async def read(request: web.Request) -> web.Response:
+    return web.Response(text=str(len(await request.read())))
+
+
 async def large(_request: web.Request) -> web.Response:
     return web.Response(body=bytes(32 * 1024 * 1024))
 
@@ -40,7 +44,14 @@ async def served(
     app, metrics = web.Application(), Metrics()
     app[SITE] = Site(metrics, limits or ConnectionLimits(), {"X-Site": "yes"})
     app.add_routes(
-        [web.get("/hello", hello), web.get("/broken", broken), web.get("/large", large), web.post("/hello", hello)]
+        [
+            web.get("/hello", hello),
+            web.get("/broken", broken),
+            web.get("/broken/{secret}", broken),
+            web.get("/large", large),
+            web.post("/hello", hello),
+            web.post("/read", read),
+        ]
     )
     async with listening(app, "127.0.0.1", 0, deadlines) as port:
         yield port, metrics
@@ -128,6 +139,74 @@ async def test_a_body_that_never_comes_does_not_hold_back_the_answer() -> None:
     async with served() as (port, _), connection(port) as (reader, writer):
         writer.write(b"POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1")
         assert b"200 OK" in await reader.readuntil(b"hello")
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 100000", b"Transfer-Encoding: chunked"])
+async def test_a_body_that_stops_ends_the_connection(head: bytes) -> None:
+    limits = Deadlines(body=0.2)
+    async with served(limits) as (port, metrics), connection(port) as (reader, writer):
+        writer.write(b"POST /read HTTP/1.1\r\nHost: a\r\n" + head + b"\r\n\r\n5\r\nabc")
+        assert await until_closed(reader) == b""
+        assert metrics.registry.get_sample_value("voicemaild_http_connections_cut_total", {"reason": "body"}) == 1
+
+
+async def test_a_body_that_drips_is_cut_although_something_comes_all_the_time() -> None:
+    async with served(Deadlines(body=0.3)) as (port, _), connection(port) as (reader, writer):
+        closed = asyncio.ensure_future(until_closed(reader))
+        writer.write(b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while not closed.done():
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.wait({closed}, timeout=0.02)
+        assert await closed == b""
+
+
+async def test_a_body_that_goes_on_is_read_to_its_end_however_long_that_takes() -> None:
+    limits = Deadlines(body=0.1)
+    size = int(5 * limits.body * BODY_RATE * 4)
+    async with served(limits) as (port, _), connection(port) as (reader, writer):
+        writer.write(f"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n".encode())
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        sent = 0
+        while sent < size:
+            piece = min(size - sent, int(4 * BODY_RATE * (loop.time() - began)) + 1 - sent)
+            writer.write(bytes(max(piece, 0)))
+            sent += max(piece, 0)
+            await asyncio.wait({asyncio.ensure_future(asyncio.sleep(0))})
+        assert b"200 OK" in await reader.readuntil(str(size).encode())
+
+
+async def test_a_body_that_came_is_forgotten_with_its_request() -> None:
+    async with served(Deadlines(body=0.1, keepalive=60)) as (port, metrics), connection(port) as (reader, writer):
+        writer.write(b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+        assert b"200 OK" in await reader.readuntil(b"\r\n\r\n3")
+        for _ in range(3):
+            writer.write(HELLO)
+            assert b"200 OK" in await reader.readuntil(b"hello")
+        assert metrics.registry.get_sample_value("voicemaild_http_connections_cut_total", {"reason": "body"}) is None
+
+
+async def test_what_breaks_is_logged_by_its_route_and_not_by_its_path(caplog: pytest.LogCaptureFixture) -> None:
+    """A path may hold a secret, or a PIN."""
+    async with served() as (port, _), connection(port) as (reader, writer):
+        writer.write(b"GET /broken/s3cr3t HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b" 500 " in await until_closed(reader)
+    assert "request failed method=GET route=/broken/{secret}" in caplog.text
+    assert "s3cr3t" not in caplog.text
+
+
+async def test_a_whole_site_answers_what_breaks_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(_self: object) -> bytes:
+        raise ZeroDivisionError
+
+    async with running(tmp_path) as site:
+        monkeypatch.setattr(type(site.metrics), "render", breaks)
+        answer = await site.ask("/metrics", None)
+    assert (answer.status, answer.json["message"]) == (500, "An internal error.")
+    assert "Server" not in answer.headers
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 async def test_a_handler_that_breaks_is_a_500_without_a_word_of_why(caplog: pytest.LogCaptureFixture) -> None:

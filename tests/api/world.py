@@ -20,10 +20,11 @@ from service.api.edge import Edges
 from service.api.events import Events
 from service.api.gate import Gate
 from service.api.hub import Hub
+from service.api.laravel import envelope
 from service.api.links import Signer
-from service.api.message_voice import envelope
 from service.api.replay import Replay
-from service.api.wire import failures_as
+from service.api.wire import Envelopes, failures_as
+from service.call import Call
 from service.feed import Feed
 from service.metrics import Metrics
 from service.model import Counts, Envelope, Folder, Mailbox, Message, Principal, Scope, View
@@ -76,6 +77,10 @@ class World:
         """Commit a record of a message."""
         state = message(box(name), number, caller=caller)
         await self.store.write(lambda tx: journal.append(tx, record_type, box(name), state))
+
+    async def call(self, told: Call, record_type: str = "call.new") -> None:
+        """Commit a record of a call."""
+        await self.store.write(lambda tx: journal.append(tx, record_type, None, told))
 
     @contextlib.asynccontextmanager
     async def ws(
@@ -130,8 +135,8 @@ async def follow(feed: Feed, store: Store) -> None:
     while True:
         await feed.gap.wait()
         feed.gap.clear()
-        while found := await store.read(lambda conn: journal.replay(conn, None, feed.seq, 100)):
-            feed.catch_up([record for record, _ in found])
+        while (page := await store.read(lambda conn: journal.replay(conn, None, feed.seq, 100))).records:
+            feed.catch_up([record for record, _ in page.records])
 
 
 @contextlib.asynccontextmanager
@@ -149,7 +154,7 @@ async def world(
         hub = Hub(feed, "pbx1", metrics, tokens, **{"tick": 0.01, "recheck": 0.02} | hub_options)  # type: ignore[arg-type]
         edges = Edges(UTC, public_url, (), Signer(b"k" * 16))
         events = Events(hub, Replay(feed, store), Gate(tokens, Rates(0)), edges, origins)
-        app = web.Application(middlewares=[failures_as(envelope)])
+        app = web.Application(middlewares=[failures_as(Envelopes(envelope))])
         app.add_routes(events.routes())
         app.on_shutdown.append(events.stop)
         runner = web.AppRunner(app, shutdown_timeout=5)

@@ -162,6 +162,11 @@ class Asterisk(AsteriskProcess):
         """Hear the first `count` new messages by phone: at the hang-up they go to Old."""
         return await self.listen(mailbox, keys="w1www" + "6www" * (count - 1))
 
+    async def hear_with_pin(self, pin: str, mailbox: str = "100") -> Call:
+        """Log in to a mailbox with a PIN and hear its first new message; where the PIN is wrong, none is heard."""
+        told = {"BOX": _full(mailbox), "KEYS": f"w{pin}#www1www"}
+        return await self.call("login@mailbox", "keys@phone", variables=told)
+
     async def delete_by_phone(self, mailbox: str = "100") -> Call:
         """Hear and delete the first new message by phone: it goes at the hang-up."""
         return await self.listen(mailbox, keys="w1ww7w")

@@ -13,7 +13,7 @@ from tests.pbx.root import VERSIONS, left_out_reason
 NewAsterisk = Callable[..., Awaitable[Asterisk]]
 """`await new_asterisk("22", Options(...))`: one of the test's own, started."""
 
-_FIXTURES = {"asterisk22", "asterisk16", "pbx22", "pbx16", "pbx", "new_asterisk"}
+_FIXTURES = {"asterisk22", "asterisk16", "pbx22", "pbx16", "pbx", "new_asterisk", "told", "unmapped"}
 _LEFT_OUT = pytest.StashKey[int]()
 
 

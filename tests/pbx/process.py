@@ -63,7 +63,8 @@ class Options:
 
     `formats` is voicemail.conf's `format`, e.g. "wav49|gsm|wav"; `poll` its `pollmailboxes` (every second);
     `cdr_manager` whether Cdr events are sent, `mapped` whether they carry the snippet's mappings; `ami_port` 0
-    is a free one; `sip` opens PJSIP on a free port of 127.0.0.1 (tests/pbx/conf/pjsip.conf has its endpoints);
+    is a free one; `sip` opens PJSIP on `sip_port` of 127.0.0.1, 0 is a free one (tests/pbx/conf/pjsip.conf has its
+    endpoints), and `outside` is the port of whoever its phones and trunk are, 0 is this same Asterisk;
     `extra_conf` is appended to the files it names, e.g. {"extensions.conf": "[mine]..."}.
     """
 
@@ -72,6 +73,8 @@ class Options:
     cdr_manager: bool = True
     mapped: bool = True
     sip: bool = False
+    sip_port: int = 0
+    outside: int = 0
     ami_port: int = 0
     extra_conf: tuple[tuple[str, str], ...] = ()
 
@@ -82,8 +85,8 @@ class AsteriskProcess:
     def __init__(self, version: str, root: Path, options: Options | None = None) -> None:
         self.version = version
         self.options = options or Options()
-        self.ami_port = self.options.ami_port or _free_port(socket.SOCK_STREAM)
-        self.sip_port = _free_port(socket.SOCK_DGRAM) if self.options.sip else 0
+        self.ami_port = self.options.ami_port or free_port(socket.SOCK_STREAM)
+        self.sip_port = (self.options.sip_port or free_port(socket.SOCK_DGRAM)) if self.options.sip else 0
         self._root = root
         self._inside = f"/{RUNS_DIR}/{secrets.token_hex(4)}"
         self.home = root / self._inside.lstrip("/")
@@ -233,6 +236,7 @@ class AsteriskProcess:
             "@MODULES@": modules_dir(self._root),
             "@AMI_PORT@": str(self.ami_port),
             "@SIP_PORT@": str(self.sip_port),
+            "@OUTSIDE@": str(options.outside or self.sip_port),
             "@FORMATS@": options.formats,
             "@POLL@": "yes" if options.poll else "no",
             "@EXTRA@": "\n".join(f"load => {name}.so" for name in _SIP_MODULES) if options.sip else "",
@@ -265,7 +269,7 @@ def _with_secret(snippet: str, secret: str) -> str:
     return "\n".join(f"secret = {secret}" if line.startswith("secret") else line for line in lines) + "\n"
 
 
-def _free_port(kind: socket.SocketKind) -> int:
+def free_port(kind: socket.SocketKind) -> int:
     """Give a port that is free now and, being below the ephemeral range, is not taken by chance a moment later."""
     while True:
         port = random.randrange(15000, 32000)

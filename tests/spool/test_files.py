@@ -1,6 +1,5 @@
 import os
 import socket
-import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +8,9 @@ import pytest
 
 from service.errors import NotFoundError
 from service.model import AudioFile, Folder, Mailbox
-from service.spool import Refused, Rejects, open_audio
-from service.spool.files import LARGEST_TXT, directory, message_name, open_regular, read_txt
+from service.opening import Refused, directory
+from service.spool import Rejects, open_audio
+from service.spool.files import LARGEST_TXT, message_name, read_txt
 from tests.spool.house import BOX, House
 
 NAME = "msg0000.txt"
@@ -85,12 +85,6 @@ def test_what_is_no_plain_file_of_the_folder_s_own_is_refused(
     assert refused.value.reason == reason
 
 
-def test_a_device_is_refused() -> None:
-    """It would be read for ever."""
-    with directory("/dev") as fd, pytest.raises(Refused, match="not_regular"):
-        open_regular("zero", fd)
-
-
 def test_a_refused_file_is_closed_again(place: Path) -> None:
     before = open_files()
     for make, _reason in ODD:
@@ -114,15 +108,6 @@ def test_a_plain_file_is_read_whole_with_what_it_was(place: Path, size: int) -> 
 def test_a_file_that_is_gone_is_no_refusal(place: Path) -> None:
     with directory(place) as fd, pytest.raises(FileNotFoundError):
         read_txt(NAME, fd)
-
-
-def test_below_the_root_no_directory_is_a_link(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    (tmp_path / "linked").symlink_to("real")
-    with directory(tmp_path / "linked") as fd:
-        assert stat.S_ISDIR(os.fstat(fd).st_mode)
-    with directory(tmp_path) as top, pytest.raises(OSError, match="linked"), directory("linked", top):
-        pass
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from service.model import Folder
+from service.opening import directory
 from service.spool import listing
-from service.spool.files import directory
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 from service.difference import Difference
 from service.model import Audio, AudioFile, Envelope, Folder, Found, Known, Mailbox, Message, Record
 from service.store import connect, journal, mailboxes, messages, reconcile
+from service.store.query import Query
 from service.store.transaction import Transaction
 
 BOX = Mailbox("default", "100")
@@ -74,7 +75,7 @@ def known(tx: Transaction, mailbox: Mailbox = BOX) -> dict[str, Known]:
 
 
 def live(conn: sqlite3.Connection) -> Sequence[Message]:
-    return messages.page(conn, None, messages.MessageQuery(limit=1000)).rows
+    return messages.page(conn, None, Query(limit=1000)).rows
 
 
 def told(tx: Transaction) -> list[Record]:
@@ -99,7 +100,7 @@ def transaction(path: Path) -> Iterator[Transaction]:
 
 
 def replayed(conn: sqlite3.Connection) -> list[Record]:
-    return [record for record, _total in journal.replay(conn, None, 0, 10_000)]
+    return [record for record, _total in journal.replay(conn, None, 0, 10_000).records]
 
 
 def same_but(message: Message, **changes: object) -> Message:

@@ -1,5 +1,7 @@
 import os
 import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,8 @@ import pytest
 from service.errors import ConflictError, NotFoundError, UnavailableError
 from service.model import Scope
 from service.store import schema, tokens
-from service.store.commands import changing, reading
+from service.store.commands import changing, reading, turns
+from service.store.transaction import Transaction
 
 
 def names(path: Path) -> list[str]:
@@ -59,3 +62,38 @@ def test_what_root_makes_belongs_to_the_owner_of_the_directory(tmp_path: Path) -
     os.chown(tmp_path, *owner)
     with changing(tmp_path / "voicemaild.db", "pbx1"):
         assert {(file.stat().st_uid, file.stat().st_gid) for file in tmp_path.iterdir()} == {owner}
+
+
+def test_each_of_several_changes_is_a_transaction_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "voicemaild.db"
+
+    def create(tx: Transaction, name: str) -> None:
+        tokens.create(tx.conn, name, Scope.READ, None, now=1)
+        if name == "bad":
+            tokens.revoke(tx.conn, "nope")
+
+    with turns(path, "pbx1") as turn:
+        turn(lambda tx: create(tx, "first"))
+        assert names(path) == ["first"]
+        with pytest.raises(NotFoundError):
+            turn(lambda tx: create(tx, "bad"))
+        turn(lambda tx: create(tx, "last"))
+    assert names(path) == ["first", "last"]
+
+
+@pytest.mark.parametrize(("shared", "pauses"), [(False, 0), (True, 2)])
+def test_between_its_turns_it_steps_aside_where_another_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, shared: bool, pauses: int
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    path = tmp_path / "voicemaild.db"
+    names(path)
+    with closing(sqlite3.connect(path)) as other, turns(path, "pbx1") as turn:
+        turn(lambda tx: tx.conn.execute("SELECT 1"))
+        if shared:
+            other.execute("INSERT INTO meta VALUES ('other', '')")
+            other.commit()
+        for _ in range(2):
+            turn(lambda tx: tx.conn.execute("SELECT 1"))
+    assert len(slept) == pauses

@@ -6,7 +6,7 @@ from service.difference import Difference
 from service.errors import NotFoundError
 from service.model import Folder, Levels, Mailbox, Message, Status, View
 from service.store import messages
-from service.store.messages import MessageQuery, Page
+from service.store.query import Page, Query
 from service.store.transaction import Transaction
 from tests.store.shelf import BOX, NEXT, OTHER, apply, audio, found, known, live, put, told, types
 
@@ -23,7 +23,7 @@ def filled(tx: Transaction) -> None:
     put(tx, BOX, found(5, Folder.WORK, origtime=400, caller="42", sound=audio(5, duration_ms=2000)))
 
 
-def ids(page: Page) -> list[int]:
+def ids(page: Page[Message]) -> list[int]:
     return [message.id for message in page.rows]
 
 
@@ -77,17 +77,17 @@ def test_a_filter_matches_exactly_and_all_of_them_have_to(
     tx: Transaction, filters: dict[str, str | int], expected: list[int]
 ) -> None:
     filled(tx)
-    page = messages.page(tx.conn, None, MessageQuery(filters=filters))
+    page = messages.page(tx.conn, None, Query(filters=filters))
     assert (ids(page), page.total) == (expected, len(expected))
 
 
 def test_a_filter_is_never_taken_for_sql(tx: Transaction) -> None:
     filled(tx)
-    assert ids(messages.page(tx.conn, None, MessageQuery(filters={"src": "' OR 1=1 --"}))) == []
+    assert ids(messages.page(tx.conn, None, Query(filters={"src": "' OR 1=1 --"}))) == []
     with pytest.raises(KeyError):
-        messages.page(tx.conn, None, MessageQuery(filters={"1=1 OR src": ""}))
+        messages.page(tx.conn, None, Query(filters={"1=1 OR src": ""}))
     with pytest.raises(KeyError):
-        messages.page(tx.conn, None, MessageQuery(sort="src; DROP TABLE message"))
+        messages.page(tx.conn, None, Query(sort="src; DROP TABLE message"))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_span_of_time_includes_both_its_ends(
     tx: Transaction, since: int | None, until: int | None, expected: list[int]
 ) -> None:
     filled(tx)
-    page = messages.page(tx.conn, None, MessageQuery(since=since, until=until))
+    page = messages.page(tx.conn, None, Query(since=since, until=until))
     assert (ids(page), page.total) == (expected, len(expected))
 
 
@@ -124,8 +124,8 @@ def test_every_sort_is_complete_also_among_equals_and_reverses_exactly(
     tx: Transaction, sort: str, expected: list[int]
 ) -> None:
     filled(tx)
-    assert ids(messages.page(tx.conn, None, MessageQuery(sort=sort))) == expected
-    assert ids(messages.page(tx.conn, None, MessageQuery(sort=sort, descending=True))) == expected[::-1]
+    assert ids(messages.page(tx.conn, None, Query(sort=sort))) == expected
+    assert ids(messages.page(tx.conn, None, Query(sort=sort, descending=True))) == expected[::-1]
 
 
 def test_every_sort_is_among_those_that_were_tried() -> None:
@@ -135,7 +135,7 @@ def test_every_sort_is_among_those_that_were_tried() -> None:
 
 def test_pages_do_not_overlap_and_the_total_is_that_of_all(tx: Transaction) -> None:
     filled(tx)
-    pages = [messages.page(tx.conn, None, MessageQuery(sort="dst", limit=2, offset=offset)) for offset in (0, 2, 4, 6)]
+    pages = [messages.page(tx.conn, None, Query(sort="dst", limit=2, offset=offset)) for offset in (0, 2, 4, 6)]
     assert [ids(page) for page in pages] == [[1, 2], [3, 5], [4], []]
     assert {page.total for page in pages} == {5}
 
@@ -146,14 +146,14 @@ def test_pages_do_not_overlap_and_the_total_is_that_of_all(tx: Transaction) -> N
 )
 def test_nobody_sees_or_counts_what_is_not_in_view(tx: Transaction, view: View, expected: list[int]) -> None:
     filled(tx)
-    page = messages.page(tx.conn, view, MessageQuery())
+    page = messages.page(tx.conn, view, Query())
     assert (ids(page), page.total) == (expected, len(expected))
 
 
 def test_what_has_left_the_spool_is_on_no_page(tx: Transaction) -> None:
     filled(tx)
     apply(tx, BOX, Difference(gone=list(known(tx).values())))
-    assert ids(messages.page(tx.conn, None, MessageQuery())) == [2, 4]
+    assert ids(messages.page(tx.conn, None, Query())) == [2, 4]
     assert messages.unread(tx.conn, MINE) == []
 
 
@@ -216,7 +216,7 @@ def test_a_status_kept_here_alone_shows_everywhere_and_is_told(tx: Transaction) 
     assert types(tx) == ["message.updated", "message.updated", "unread", "unread"]
     assert messages.by_id(tx.conn, None, 1).local_status is Status.READ
     assert messages.by_id(tx.conn, None, 3).local_status is None
-    assert ids(messages.page(tx.conn, None, MessageQuery(filters={"status": 2}))) == [1, 2, 3, 5]
+    assert ids(messages.page(tx.conn, None, Query(filters={"status": 2}))) == [1, 2, 3, 5]
     assert [message.id for message in messages.unread(tx.conn, None)] == [4]
 
 

@@ -37,7 +37,7 @@ def meta(path: Path) -> list[str]:
 def test_a_new_database_has_all_tables_and_directories_above_it(tmp_path: Path) -> None:
     path = tmp_path / "var" / "lib" / "voicemaild.db"
     made(path)
-    assert {"meta", "mailbox", "message", "journal", "token"} <= tables(path)
+    assert {"meta", "mailbox", "message", "journal", "token", "call", "leg"} <= tables(path)
     assert version(path) == len(schema.MIGRATIONS)
 
 
@@ -92,22 +92,43 @@ def test_an_older_database_is_brought_up_to_date_and_keeps_what_it_holds(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_meta(path, "kept")
-    later = "CREATE TABLE call (id INTEGER PRIMARY KEY) STRICT;\nINSERT INTO meta VALUES ('added', '');"
+    later = "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT;\nINSERT INTO meta VALUES ('added', '');"
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, later))
     made(path)
-    assert "call" in tables(path)
+    assert "later" in tables(path)
     assert meta(path) == ["added", "kept"]
     assert version(path) == len(schema.MIGRATIONS)
+
+
+def test_a_database_of_the_first_release_keeps_its_messages_and_gets_room_for_calls(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = schema.MIGRATIONS
+    monkeypatch.setattr(schema, "MIGRATIONS", every[:1])
+    with closing(connect(path)) as conn:
+        conn.execute(
+            "INSERT INTO mailbox (uuid, name, context, extension) VALUES ('u', '100@default', 'default', '100')"
+        )
+        conn.execute(
+            "INSERT INTO message (uuid, mailbox_id, msg_id, given, folder, msgnum, txt_inode, txt_mtime_ns, txt_size,"
+            " origtime, txt_duration, src, caller_id_name, dst, callerchan, urgent, category, status, duration)"
+            " VALUES ('m', 1, '1-2', 1, 'INBOX', 0, 1, 1, 1, 5, 1, '', '', '100', 'PJSIP/a-1', 0, '', 1, 1)"
+        )
+    monkeypatch.setattr(schema, "MIGRATIONS", every)
+    with closing(connect(path)) as conn:
+        assert conn.execute("SELECT uuid, uniqueid, call_id FROM message").fetchall() == [("m", "", None)]
+        assert conn.execute("SELECT count(*) FROM call").fetchone() == (0,)
+    assert version(path) == len(every)
 
 
 def test_a_migration_that_fails_leaves_nothing_of_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add_meta(path, "kept")
     before = version(path)
-    broken = "CREATE TABLE call (id INTEGER PRIMARY KEY) STRICT;\nINSERT INTO nowhere VALUES (1);"
+    broken = "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT;\nINSERT INTO nowhere VALUES (1);"
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken))
     with pytest.raises(ConflictError, match="nowhere"):
         connect(path)
-    assert "call" not in tables(path)
+    assert "later" not in tables(path)
     assert version(path) == before
 
 

@@ -68,7 +68,7 @@ def failing(tx: Transaction) -> None:
 
 
 def kept(conn: sqlite3.Connection) -> list[int]:
-    return [badge(record) for record, _total in journal.replay(conn, None, 0, 1000)]
+    return [badge(record) for record, _total in journal.replay(conn, None, 0, 1000).records]
 
 
 class Gate:
@@ -102,7 +102,7 @@ async def test_changes_that_wait_are_written_in_one_transaction(ledger: Ledger) 
         group.create_task(gate.open())
     assert [first.result(), *(other.result() for other in others)] == [0, 1, 2, 3]
     assert ledger.lots == [[0], [1, 2, 3]]
-    records = await ledger.store.read(lambda conn: [record for record, _ in journal.replay(conn, None, 1, 10)])
+    records = await ledger.store.read(lambda conn: [record for record, _ in journal.replay(conn, None, 1, 10).records])
     assert len({record.time_ms for record in records}) == 1
 
 
@@ -229,7 +229,7 @@ async def test_a_newer_database_is_not_opened(tmp_path: Path) -> None:
 
 async def test_the_store_belongs_to_the_pbx_it_was_opened_for(ledger: Ledger) -> None:
     await ledger.store.write(noting(1))
-    ((record, _total),) = await ledger.store.read(lambda conn: journal.replay(conn, None, 0, 10))
+    ((record, _total),) = await ledger.store.read(lambda conn: journal.replay(conn, None, 0, 10).records)
     assert record.pbx == "pbx1"
 
 
