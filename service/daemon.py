@@ -29,7 +29,7 @@ from service.errors import UnavailableError
 from service.feed import Feed
 from service.follow import follow, take_over
 from service.health import AmiState, Health, Part
-from service.housekeeping import feed_watchdog, prune_journal, rejudge_calls, watch_store
+from service.housekeeping import count_lines, feed_watchdog, prune_journal, rejudge_calls, watch_store
 from service.ingest import Ingest, Progress, outside_number
 from service.intake import Intake
 from service.listener import Listener
@@ -301,6 +301,7 @@ class Daemon:
             "prune": prune_journal(self.store, settings.retention.journal_days),
             "intake": self.intake.run(),
             "rejudge": rejudge_calls(self.store, settings.pbx.internal),
+            "lines": count_lines(self.store),
             "webhooks": self.deliverer.run(),
             "link-key": follow_link_key(settings.store.path, self.signer.rekey),
         }

@@ -153,6 +153,7 @@ class Street:
             await self.leave(tenant)
         token = self.token(Scope.WRITE, tenant.box)
         async with visiting(self.settings, token) as own:
+            await quiet(own, calls=4)
             deleted, kept = [row["id"] for row in (await own.get("/v1/voicemail/message"))["data"]]
             async with own.http.delete(f"{own.url}/v1/voicemail/message/{deleted}") as answer:
                 assert answer.status == 200, await answer.text()
@@ -219,6 +220,24 @@ async def street(path: Path) -> AsyncIterator[Street]:
             await house.until_ready()
             await boxes_known(house, len(boxes))
             yield Street(pbx, house, hook, tokens)
+
+
+async def quiet(house: House, calls: int) -> None:
+    """Until nothing more comes of what happened: every call is told, and delivered, and every message is measured."""
+    async with asyncio.timeout(20):
+        while not (await calls_told(house, calls) and await messages_measured(house)):
+            await asyncio.sleep(0.01)  # there is no word for it
+
+
+async def calls_told(house: House, count: int) -> bool:
+    rows = (await house.get("/call-history?per_page=300"))["data"]
+    return len(rows) == count and all(one["status"] == "synced" for row in rows for one in row["integration"])
+
+
+async def messages_measured(house: House) -> bool:
+    events = (await house.get("/events?since=0&limit=1000"))["events"]
+    latest = {event["message"]["uuid"]: event["message"]["audio"] for event in events if "message" in event}
+    return all(audio["peak_dbfs"] is not None for audio in latest.values())
 
 
 async def boxes_known(house: House, count: int) -> None:

@@ -9,6 +9,7 @@ import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -21,6 +22,7 @@ from service.store import Store, mailboxes
 from service.store.boxes import Box as Known
 from service.voicemail_conf import Wanted
 from tests.boxes import CANARY, Office, box, office
+from tests.store.shelf import found, put
 
 
 @pytest.fixture
@@ -59,13 +61,20 @@ async def test_boxes_made_changed_and_removed_on_the_pbx_itself_are_seen(here: O
     assert known["205@default"].configured
 
 
-async def test_a_box_that_the_pbx_has_from_elsewhere_is_listed_and_not_changed(tmp_path: Path) -> None:
-    elsewhere = Box(box("300@realtime"), "Rita Realtime", "rita@example.com", realtime=True)
-    async with office(tmp_path, boxes=(*HOUSEHOLD, elsewhere)) as here:
-        await here.boxes.refresh()
-        assert (await here.listed())["300@realtime"].fullname == "Rita Realtime"
+@pytest.mark.parametrize("source", ["users.conf", "realtime"])
+async def test_a_box_that_the_pbx_has_from_elsewhere_is_listed_and_not_changed(
+    tmp_path: Path, source: Literal["users.conf", "realtime"]
+) -> None:
+    """One from realtime is in no list of the PBX's: that it is there is known once a message was left in it."""
+    rita = box("300@elsewhere")
+    async with office(tmp_path, boxes=(*HOUSEHOLD, Box(rita, "Rita", "rita@example.com", source=source))) as here:
+        await here.store.write(lambda tx: put(tx, rita, found(1)))
+        await here.store.write(lambda tx: put(tx, box("301@elsewhere"), found(2)))
+        for _ in range(2):
+            await here.boxes.refresh()
+            assert (await here.listed())["300@elsewhere"].fullname == "Rita"
+            assert "301@elsewhere" not in await here.listed()
         before = here.conf
-        rita = box("300@realtime")
         changes: list[Callable[[], Awaitable[None]]] = [
             lambda: here.boxes.change(rita, wanted()),
             lambda: here.boxes.change(rita, wanted(enabled=False)),
@@ -77,7 +86,7 @@ async def test_a_box_that_the_pbx_has_from_elsewhere_is_listed_and_not_changed(t
             with pytest.raises(ConflictError, match=r"elsewhere|already"):
                 await change()
         assert here.conf == before
-        assert await here.boxes.pin_of(box("300@realtime")) is None
+        assert await here.boxes.pin_of(rita) is None
 
 
 async def test_the_run_tells_after_a_login_and_goes_on_when_the_pbx_was_away(tmp_path: Path) -> None:
@@ -351,6 +360,10 @@ async def test_a_pin_is_that_of_secret_conf_and_else_that_of_the_configuration(h
     with pytest.raises(ConflictError, match=r"secret\.conf"):
         await here.boxes.change(box("100"), wanted())
     await here.boxes.change(box("100"), wanted("4711", fullname="Alice A"))
+    await here.boxes.change(box("100"), wanted(enabled=False))
+    with pytest.raises(ConflictError, match=r"secret\.conf"):
+        await here.boxes.change(box("100"), wanted())
+    await here.boxes.change(box("100"), wanted("4711"))
     assert (await here.listed())["100@default"].fullname == "Alice A"
     secret = here.pbx.spool.disk.path("default/100/secret.conf")
     secret.unlink()

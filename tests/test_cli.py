@@ -24,7 +24,11 @@ def voicemaild(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("token",), ("mailbox",), ("run",), ("demo",), ("check",), ("scan",), ("openapi",), ("rotate-links",), ("version",)]
+    "command",
+    [
+        *((), ("token",), ("mailbox",), ("webhook",), ("run",), ("demo",), ("check",), ("scan",), ("import-cdr",)),
+        *(("openapi",), ("rotate-links",), ("version",)),
+    ],
 )
 def test_every_command_explains_itself(voicemaild: Run, command: Sequence[str]) -> None:
     done = voicemaild(*command, "--help")

@@ -310,6 +310,29 @@ async def test_without_a_trash_a_deletion_cannot_be_undone(board: Switchboard) -
     assert media(board.it).names() == []
 
 
+async def test_without_a_trash_what_we_hold_goes_at_once_with_its_audio(board: Switchboard) -> None:
+    await board.leave()
+    [message] = await board.known()
+    await board.pbx.delete([message])
+    restored = await board.pbx.restore(await deleted(board, message.uuid))
+    assert media(board.it).names() == [restored.held]
+    await asking(board.it, board.pbx._ami, trash_days=0).delete([restored])
+    assert media(board.it).names() == []
+    assert await board.known() == []
+    with pytest.raises(NotFoundError):
+        await deleted(board, message.uuid)
+
+
+async def test_without_a_trash_what_is_deleted_here_alone_stays_deleted(tmp_path: Path) -> None:
+    async with switchboard(tmp_path, version=16) as board:
+        await board.leave()
+        [message] = await board.known()
+        final = asking(board.it, board.pbx._ami, trash_days=0)
+        await final.delete([message])
+        with pytest.raises(NotFoundError):
+            await final.restore(await deleted(board, message.uuid))
+
+
 async def test_on_an_old_pbx_a_message_is_deleted_here_alone_and_can_be_restored(tmp_path: Path) -> None:
     async with switchboard(tmp_path, version=16) as board:
         msg_id = await board.leave()

@@ -8,8 +8,9 @@ from pydantic import Field, RootModel
 from service.api.operation import Answer, Body, Dialect, Errors, Operation, Parameter, Security
 from service.api.schemas import Model, Told, Total
 from service.model import Scope
+from service.sip import LONGEST
+from service.uploads import LARGEST
 
-LARGEST = 3_000_000
 _UTC = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"
 _SIP = r"^[sS][iI][pP][sS]?:"
 
@@ -38,7 +39,7 @@ class AccountVoicemails(RootModel[list[AccountVoicemail]]):
 class SlotWanted(Model):
     """What a slot is asked for with."""
 
-    sip_from: Annotated[str, Field(max_length=255, pattern=_SIP)]
+    sip_from: Annotated[str, Field(max_length=LONGEST, pattern=_SIP)]
     """A SIP address (RFC 3261): who leaves the voicemail."""
     content_type: Literal["audio/opus", "audio/wav"]
     """What will be uploaded: Opus in Ogg, or WAV."""

@@ -140,8 +140,13 @@ CALL_HISTORY = (
 )
 
 _PERIOD = (
-    Parameter("from", "Required: not before this time, in the PBX's timezone; a date means its first second.", MOMENT),
-    Parameter("to", "Required: not after this time, in the PBX's timezone; a date means its last second.", MOMENT),
+    Parameter(
+        "from",
+        "Not before this time, in the PBX's timezone; a date means its first second.",
+        MOMENT,
+        required=True,
+    ),
+    Parameter("to", "Not after this time, in the PBX's timezone; a date means its last second.", MOMENT, required=True),
     Parameter("external_number", "Calls by this outside line, or with this number, alone.", TEXT),
 )
 _OK = {"status": "success", "code": 200, "message": "Ok"}

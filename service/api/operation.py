@@ -15,12 +15,13 @@ Security = Sequence[tuple[str, Sequence[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter, and the JSON schema of its value; those in a path are required, all others may be left out."""
+    """A parameter, and the JSON schema of its value; those in a path are `required` anyway."""
 
     name: str
     description: str
     schema: Mapping[str, Any]
     place: Literal["query", "path", "header"] = "query"
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,8 @@ def _counts(request: Request, name: str) -> Counts:
 async def _users_list(request: Request) -> Reply:
     if not request.pbx.boxes:
         return Reply(success(request.action, "There are no voicemail users currently defined."))
-    boxes = ((box, request.pbx.spool.counts(box.mailbox)) for box in request.pbx.boxes.values())
+    listed = (box for box in request.pbx.boxes.values() if box.source != "realtime")
+    boxes = ((box, request.pbx.spool.counts(box.mailbox)) for box in listed)
     return Reply(status.user_list(request.action, boxes, request.pbx.version))
 
 

@@ -1,6 +1,7 @@
 """What a simulated PBX is configured with: its mailboxes (voicemail.conf) and its AMI users (manager.conf)."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from service.model import Mailbox
 
@@ -11,7 +12,8 @@ ALL_CLASSES = frozenset({"all"})
 class Box:
     """A mailbox of voicemail.conf; the names are that file's. `minsecs` and `maxsecs` are in seconds.
 
-    `email` None is a box whose line ends before it: AMI then says `(null)`. `realtime`: it is not in voicemail.conf.
+    `email` None is a box whose line ends before it: AMI then says `(null)`. `source` is where it comes from; one from
+    `realtime` is there for who asks for it, and in no list.
     """
 
     mailbox: Mailbox
@@ -28,7 +30,7 @@ class Box:
     minsecs: int = 0
     backupdeleted: int = 0
     pin: str = field(default="1234", repr=False)
-    realtime: bool = False
+    source: Literal["voicemail.conf", "users.conf", "realtime"] = "voicemail.conf"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from service.simulator.master_csv import MasterCsv
 from service.simulator.spool import LISTED, Left, SpoolWriter, Summary
 from service.simulator.tone import voice
 from service.simulator.visit import MailboxVisit
-from service.simulator.voicemail_conf import VoicemailConf
+from service.simulator.voicemail_conf import NAME, VoicemailConf
 from service.simulator.wire import Event
 
 MAIL_SECONDS = 0.015
@@ -63,8 +63,8 @@ class Exchange:
         etc: Path | None = None,
     ) -> None:
         given = list(boxes)
-        self.conf = VoicemailConf([box for box in given if not box.realtime], etc)
-        self._elsewhere = {box.mailbox: box for box in given if box.realtime}
+        self.conf = VoicemailConf([box for box in given if box.source == NAME], etc)
+        self._elsewhere = {box.mailbox: box for box in given if box.source != NAME}
         self.boxes = self.conf.boxes() | self._elsewhere
         self.users = {user.name: user for user in users}
         self.version = version

@@ -554,7 +554,8 @@ async def test_a_foreign_account_is_404_whatever_is_asked(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "reference", ["999", "999@default", "00000000-0000-0000-0000-000000000000", "a%20b", "%00", ".."]
+    "reference",
+    ["999", "999@default", "00000000-0000-0000-0000-000000000000", "a%20b", "%00", "%ff", "%ed%a0%80", ".."],
 )
 async def test_an_unknown_account_is_404(site: Site, reference: str) -> None:
     for token in ("admin", "box100"):

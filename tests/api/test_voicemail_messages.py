@@ -121,7 +121,9 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize(("method", "path"), [*REQUESTS, ("POST", "/restore")])
-@pytest.mark.parametrize("reference", ["00000000-0000-0000-0000-000000000000", "999", "100@nowhere", "a%20b", "%00"])
+@pytest.mark.parametrize(
+    "reference", ["00000000-0000-0000-0000-000000000000", "999", "100@nowhere", "a%20b", "%00", "%ff", "%ed%a0%80"]
+)
 async def test_what_is_not_there_is_404(site: Site, method: str, path: str, reference: str) -> None:
     await site.leave()
     answer = await site.ask(f"{PATH}/{reference}{path}", "writer", method)

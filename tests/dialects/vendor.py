@@ -13,14 +13,11 @@ from yarl import URL
 from service.config_schema import Webhook
 from service.model import Mailbox, Scope
 from service.simulator.boxes import Box
-from service.simulator.exchange import Delays
 from service.simulator.pbx import Simulator
 from service.store import mailboxes
 from service.store.commands import changing
 from tests.house import House, free_port, living, new_token, settings_for
-from tests.tenants import boxes_known
-
-SOON = Delays(mwi=0.001, cdr=0.001, boot=0.001)
+from tests.tenants import SOON, boxes_known
 
 
 @dataclass(frozen=True)

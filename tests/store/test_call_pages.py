@@ -29,7 +29,7 @@ FILTERS: dict[str, Sequence[Any]] = {
 VIEWS: tuple[View, ...] = (None, frozenset({BOX}), frozenset(BOXES), frozenset())
 SMALL: dict[str, dict[str, float]] = {
     "counted": {"WINDOW": 0, "FEW": 0},
-    "sorted": {"WINDOW": 0, "FEW": 10**9, "ROW": 0},
+    "sorted": {"WINDOW": 0, "FEW": 10**9, "ROW": 0, "SORT": 0},
     "walked": {"WINDOW": 0, "FEW": 0, "STEP": 1e-6, "PROBE": 0},
     "from value to value": {"WINDOW": 0, "FEW": 100, "STEP": 1e-6, "PROBE": 0, "VALUE": 1e-6},
     "given up": {"WINDOW": 0, "FEW": 100, "STEP": 1e-6, "PROBE": 0, "VALUE": 10},
