@@ -1,8 +1,8 @@
 """What we ask of the PBX: to move and to remove messages, so that the phone's lamp goes the way of the badge.
 
 Asterisk answers `Success` to `VoicemailMove` and `VoicemailRemove` when they failed, so its answer decides nothing: the
-spool does. What the PBX cannot be told (it is too old, `write_back` is off, the message never had a msg_id, or we hold
-its audio) happens here alone.
+spool does. What the PBX cannot be told (it is too old, `write_back` is off, the message never had a msg_id, we hold its
+audio, or the PBX has no such box any more) happens here alone.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from service.ingest import Ingest
 from service.media import Media
 from service.model import AudioFile, Folder, Mailbox, Message, Status
 from service.spool import open_audio
-from service.store import Store, held, messages
+from service.store import Store, boxes, held, messages
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +32,12 @@ MOST_COPIES = 3
 class _Deed:
     """What is done with messages on the PBX: `ask` for one, which gives what the PBX says, and see if it is `undone`.
 
-    `words` say it, with the number of messages and the mailbox to be put in.
+    `here` does it in the store alone. `words` say it, with the number of messages and the mailbox to be put in.
     """
 
     ask: Callable[[Ami, Mailbox, Message], Awaitable[str]]
     undone: Callable[[Message], bool]
+    here: Callable[["Pbx", Sequence[Message]], Awaitable[None]]
     words: str
 
 
@@ -64,7 +65,7 @@ class Pbx:
         asked or does not do it. What was marked before that stays marked.
         """
         ami, told, ours = await self._divided("VoicemailMove", "move", wanted)
-        await self._mark_here(ours, Status.READ)
+        await self.mark_here(ours, Status.READ)
         if ami is not None:
             await self._each_box(ami, told, _TO_OLD)
         return len(wanted)
@@ -72,7 +73,7 @@ class Pbx:
     async def mark_unread(self, wanted: Sequence[Message]) -> int:
         """Mark messages unread: on the PBX they go (back) to INBOX. Gives and raises what `mark_read` does."""
         ami, told, ours = await self._divided("VoicemailMove", "move", wanted)
-        await self._mark_here([*ours, *(message for message in told if message.folder.unread)], Status.UNREAD)
+        await self.mark_here([*ours, *(message for message in told if message.folder.unread)], Status.UNREAD)
         moved = [message for message in told if not message.folder.unread]
         if ami is not None:
             await self._each_box(ami, moved, _TO_INBOX)
@@ -84,7 +85,7 @@ class Pbx:
         Raises UnavailableError also where the trash cannot be written: then nothing is deleted.
         """
         ami, told, ours = await self._divided("VoicemailRemove", "remove", wanted)
-        await self._delete_here(ours)
+        await self.delete_here(ours)
         if ami is not None:
             await self._to_trash(told)
             try:
@@ -114,13 +115,15 @@ class Pbx:
             (told if message.envelope.msg_id and message.held is None else ours).append(message)
         return self._ami, sorted(told, key=_place), ours
 
-    async def _mark_here(self, wanted: Sequence[Message], status: Status) -> None:
+    async def mark_here(self, wanted: Sequence[Message], status: Status) -> None:
+        """Keep a status here alone."""
         if wanted:
             ids = [message.id for message in wanted]
             await self._store.write(partial(messages.set_local_status, message_ids=ids, status=status))
             log.info("messages marked here alone count=%d status=%s", len(wanted), status.name)
 
-    async def _delete_here(self, wanted: Sequence[Message]) -> None:
+    async def delete_here(self, wanted: Sequence[Message]) -> None:
+        """Delete messages here alone: those that we hold, and those that stay in the spool."""
         for verb, holding in ((held.drop, True), (held.hide, False)):
             ids = [message.id for message in wanted if (message.held is not None) is holding]
             if ids:
@@ -195,6 +198,9 @@ class Pbx:
             if not left:
                 log.info("messages changed on the PBX mailbox=%s count=%d", mailbox, len(wanted))
                 return
+        if await self._store.read(partial(boxes.is_missing, mailbox=mailbox)):
+            await deed.here(self, left)
+            return
         what = deed.words.format(f"{len(left)} of {len(wanted)}", mailbox)
         raise ConflictError(f"the PBX did not {what} ({answer or 'no reason'}): is that folder full, or locked?")
 
@@ -239,8 +245,16 @@ async def _remove(ami: Ami, mailbox: Mailbox, message: Message) -> str:
     return (await ami.action("VoicemailRemove", _named(mailbox, message))).message
 
 
-_TO_OLD = _Deed(_move_to(Folder.OLD), lambda message: message.status is Status.UNREAD, "move {} messages of {} to Old")
-_TO_INBOX = _Deed(
-    _move_to(Folder.INBOX), lambda message: message.status is Status.READ, "move {} messages of {} to INBOX"
+_TO_OLD = _Deed(
+    _move_to(Folder.OLD),
+    lambda message: message.status is Status.UNREAD,
+    lambda pbx, left: pbx.mark_here(left, Status.READ),
+    "move {} messages of {} to Old",
 )
-_REMOVAL = _Deed(_remove, lambda _message: True, "remove {} messages of {}")
+_TO_INBOX = _Deed(
+    _move_to(Folder.INBOX),
+    lambda message: message.status is Status.READ,
+    lambda pbx, left: pbx.mark_here(left, Status.UNREAD),
+    "move {} messages of {} to INBOX",
+)
+_REMOVAL = _Deed(_remove, lambda _message: True, lambda pbx, left: pbx.delete_here(left), "remove {} messages of {}")

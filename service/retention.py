@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 DAY_S = 86_400
 EVERY_S = 600.0
+RETRY_S = 5.0
+"""After a try for which the PBX or the store could not be reached, as before the first login."""
 AT_ONCE = 100
 BREATH_S = 0.2
 """Between two handfuls others have their turn."""
@@ -49,12 +51,19 @@ class Retention:
 
     async def run(self) -> None:
         """Prune every ten minutes, until cancelled."""
+        told = ""
         while True:
+            pause = EVERY_S
             try:
                 await self.prune()
-            except (UnavailableError, ConflictError) as error:
+            except UnavailableError as error:
+                pause = min(pause, RETRY_S)
+                if str(error) != told:
+                    log.info("not all that is old could be pruned yet error=%r", str(error))
+                told = str(error)
+            except ConflictError as error:
                 log.warning("not all that is old could be pruned error=%r", str(error))
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(pause)
 
     async def prune(self) -> None:
         """Prune all there is to prune now. Raises UnavailableError, or ConflictError where the PBX does not do it."""

@@ -77,7 +77,7 @@ def monitor(tmp_path: Path) -> Monitor:
 def _nothing_stays_open() -> Iterator[None]:
     before = len(list(Path("/proc/self/fd").iterdir()))
     yield
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before  # what earlier tests left may be closed meanwhile
 
 
 # --- what the PBX told

@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import os
 import re
 from collections import defaultdict
@@ -177,6 +178,7 @@ async def test_what_cannot_be_pruned_now_is_pruned_the_next_time(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "EVERY_S", 0)
+    caplog.set_level(logging.INFO)
     house.it.leave()
     await house.it.ingest.everything()
     pbx = AwayPbx(house.it.store, house.it.ingest, None, spool=house.it.root, media=house.media)

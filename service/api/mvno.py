@@ -10,6 +10,7 @@ a PIN that is no PIN is 422 before anything else is looked at; a box the PBX can
 uuid. A number is found in any usual spelling. At most 1,000 messages are listed, the newest.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ from service.api.wire import Failure, RefusedError, json_response, sentence
 from service.errors import ConflictError, InvalidInputError, UnavailableError
 from service.model import Mailbox, Message, Status
 from service.phones import e164, shown
-from service.pins import PIN, LockedError, Pins, WrongPinError
-from service.store import Store, inbox
+from service.pins import PIN, LockedError, Pins, WrongPinError, hashed
+from service.store import Store, inbox, mailboxes
 from service.store.inbox import Owned, Shelf
 
 PREFIX = "/mvno"
@@ -88,32 +89,41 @@ class Mvno:
                 HTTPStatus.FORBIDDEN, "PINs are not changed from here: see [pbx] provision.", slug="access_denied"
             )
         try:
-            await self.set_pin(owned.box.mailbox, pin)
+            if owned.configured:
+                await self.set_pin(owned.box.mailbox, pin)
+            else:
+                await self._keep(owned.box.mailbox, pin)
         except (ConflictError, UnavailableError) as error:
             raise _internal(error) from error
         return json_response({"success": True})
+
+    async def _keep(self, mailbox: Mailbox, pin: str) -> None:
+        """Keep a hash of the PIN of a box the PBX does not know."""
+        pin_hash = await asyncio.to_thread(hashed, pin)
+        await self.store.write(lambda tx: mailboxes.set_pin_hash(tx, mailbox, pin_hash))
 
     async def _enter(self, request: web.Request) -> Owned:
         """Whose number and PIN the path holds. Raises RefusedError."""
         pin = request.match_info["pin"]
         if PIN.match(pin) is None:
-            raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "The PIN must have 4 to 10 digits.", slug="pin")
+            raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "Pin code is invalid", slug="pin")
         owned = await self._owned(request.match_info["phone"])
         if owned.disabled:
-            raise RefusedError(HTTPStatus.FORBIDDEN, "Voicemail is not enabled for this number.", slug="number")
+            raise RefusedError(HTTPStatus.FORBIDDEN, "Voicemail not enabled for this number", slug="number")
         try:
             await self.pins.check(owned, address_of(request, self.trusted), pin)
         except LockedError as error:
             raise RefusedError(
                 HTTPStatus.FORBIDDEN,
-                "Login by PIN is disabled for a while, after too many wrong ones.",
+                "Login via pin disabled due to multiple failed logins",
                 {"Retry-After": str(error.retry_after)},
                 slug="pin",
             ) from error
         except WrongPinError as error:
-            raise RefusedError(HTTPStatus.NOT_FOUND, "The PIN is wrong.", slug="pin") from error
-        except UnavailableError as error:
-            raise _internal(error) from error
+            raise RefusedError(HTTPStatus.NOT_FOUND, "Not found", slug="pin") from error
+        except UnavailableError as error:  # why is not for whoever has not shown the PIN: it names hosts and files
+            words = "The PIN cannot be checked at this moment."
+            raise RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, words, slug="internal_error") from error
         return owned
 
     async def _owned(self, text: str) -> Owned:
@@ -123,7 +133,7 @@ class Mvno:
             phone = ""
         owned = await self.store.read(lambda conn: inbox.by_phone(conn, phone)) if phone else None
         if owned is None:
-            raise RefusedError(HTTPStatus.NOT_FOUND, "There is no mailbox of this number.", slug="id")
+            raise RefusedError(HTTPStatus.NOT_FOUND, "Not found", slug="id")
         return owned
 
 

@@ -91,6 +91,14 @@ def ever_told(conn: sqlite3.Connection) -> bool:
     return conn.execute("SELECT 1 FROM meta WHERE key = ?", (_TOLD,)).fetchone() is not None
 
 
+def is_missing(conn: sqlite3.Connection, mailbox: Mailbox) -> bool:
+    """Whether the PBX told which boxes it has, and this mailbox is none of them: removed, or taken out."""
+    row = conn.execute(
+        "SELECT 1 FROM mailbox JOIN meta ON key = ? WHERE name = ? AND configured = 0", (_TOLD, str(mailbox))
+    ).fetchone()
+    return row is not None
+
+
 def not_configured(conn: sqlite3.Connection, after: Mailbox | None, limit: int) -> list[Mailbox]:
     """Mailboxes that hold messages and are none of the PBX's boxes so far: at most so many, in order after that one."""
     rows = conn.execute(

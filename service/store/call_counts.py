@@ -299,17 +299,17 @@ def by_time_of_day(conn: sqlite3.Connection, kind: Kind, since: int, until: int)
         yield from ((bucket % QUARTERS * QUARTER, call_type, calls) for bucket, call_type, calls in rows)
 
 
-def zones(conn: sqlite3.Connection, since: int, until: int) -> list[Zone]:
-    """The zones that may have calls that started in this time, by their ids."""
-    query = "SELECT zone, first, last FROM call_zone WHERE last >= ? AND first <= ? ORDER BY zone"
-    return [
-        Zone(zone * ZONE, zone * ZONE + ZONE - 1, first, last)
-        for zone, first, last in conn.execute(query, (since, until))
-    ]
+def zones(conn: sqlite3.Connection, since: int, until: int, order: str = "zone") -> Iterator[Zone]:
+    """The zones that may have calls that started in this time, by their ids, or by `first` or by `last DESC`."""
+    query = f"SELECT zone, first, last FROM call_zone WHERE last >= ? AND first <= ? ORDER BY {order}"
+    for zone, first, last in conn.execute(query, (since, until)):
+        yield Zone(zone * ZONE, zone * ZONE + ZONE - 1, first, last)
 
 
-def by_zone(conn: sqlite3.Connection, kind: Kind) -> dict[int, int]:
-    """How many calls of this kind each zone has, by its lowest id; those that have none are left out."""
+def by_zone(conn: sqlite3.Connection, kind: Kind, *, descending: bool = False) -> Iterator[tuple[int, int]]:
+    """How many calls of this kind each zone has, by its lowest id, in that order; not those that have none."""
     where = Where(("unit = ?",), (ZONE,)) & kind.counted
-    query = f"SELECT bucket, sum(calls) FROM call_count WHERE {where} GROUP BY bucket"
-    return {zone * ZONE: calls for zone, calls in conn.execute(query, where.values)}
+    order = "DESC" if descending else "ASC"
+    query = f"SELECT bucket, sum(calls) FROM call_count WHERE {where} GROUP BY bucket ORDER BY bucket {order}"
+    for zone, calls in conn.execute(query, where.values):
+        yield zone * ZONE, calls

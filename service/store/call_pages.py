@@ -13,14 +13,14 @@ import heapq
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple, TypeVar
 
 from service.call import Call, CallStatus, CallType
 from service.model import View
 from service.store import call_counts, calls
 from service.store.call_asks import FILTERS, Ask, Driver, among, count, driver, extent, hull, timely
-from service.store.call_counts import NO_CONVERSATION, NO_DURATION, Kind, Span, Where, Zone
+from service.store.call_counts import NO_CONVERSATION, NO_DURATION, Kind, Span, Where
 from service.store.query import Page, Query
 
 T = TypeVar("T")
@@ -142,30 +142,25 @@ def _cut_up(parts: Iterable[tuple[T, int]], cut: _Cut) -> Iterator[tuple[T, int,
 
 def _by_id(conn: sqlite3.Connection, ask: Ask, cut: _Cut) -> list[int]:
     where = ask.kind.called & ask.in_time()
-    zones: list[Zone] | None = None
     if cut.end <= WINDOW:
-        if ask.ranged:
-            zones = call_counts.zones(conn, ask.since, ask.until)
-        found = _near(conn, among(zones[0].low, zones[-1].high) if zones else Where(), where, cut)
+        found = _near(conn, hull(conn, ask), where, cut)
         if len(found) == cut.limit:
             return found
     found = []
-    zones = zones or call_counts.zones(conn, ask.since, ask.until)
-    zones = zones[::-1] if cut.descending else zones
-    for zone, _number, part in _cut_up(_in_zones(conn, ask, zones, where), cut):
-        found += _selected(conn, "", among(zone.low, zone.high) & where, part)
+    for low, _number, part in _cut_up(_in_zones(conn, ask, where, cut), cut):
+        found += _selected(conn, "", among(low, low + call_counts.ZONE - 1) & where, part)
     return found
 
 
-def _in_zones(conn: sqlite3.Connection, ask: Ask, zones: Iterable[Zone], where: Where) -> Iterator[tuple[Zone, int]]:
-    """How many of the calls each zone has."""
-    kept = call_counts.by_zone(conn, ask.kind)
-    for zone in zones:
-        number = kept.get(zone.low, 0)
-        if number and not zone.within(ask.since, ask.until):
-            here = among(zone.low, zone.high) & where
-            number = conn.execute(f"SELECT count(*) FROM call WHERE {here}", here.values).fetchone()[0]
-        yield zone, number
+def _in_zones(conn: sqlite3.Connection, ask: Ask, where: Where, cut: _Cut) -> Iterator[tuple[int, int]]:
+    """How many of the calls each zone has, by its lowest id, in the direction of a cut."""
+    zones = {zone.low: zone for zone in call_counts.zones(conn, ask.since, ask.until)} if ask.ranged else {}
+    for low, number in call_counts.by_zone(conn, ask.kind, descending=cut.descending):
+        if not ask.ranged or (low in zones and zones[low].within(ask.since, ask.until)):
+            yield low, number
+        elif low in zones:
+            here = among(low, zones[low].high) & where
+            yield low, conn.execute(f"SELECT count(*) FROM call WHERE {here}", here.values).fetchone()[0]
 
 
 def _by_start(conn: sqlite3.Connection, ask: Ask, cut: _Cut) -> list[int]:
@@ -238,13 +233,15 @@ class _Resort(NamedTuple):
 
 def _walk(conn: sqlite3.Connection, ask: Ask, cut: _Cut, near: Where) -> "_Walk":
     """How the calls come by this field; `near` holds for all that are wanted."""
-    unanswered = ask.kind.status not in (None, CallStatus.ANSWERED) or ask.kind.zero & NO_CONVERSATION
-    if cut.column == "duration" and unanswered:
-        silent = ask.kind._replace(zero=ask.kind.zero | NO_CONVERSATION)
-        if call_counts.total(conn, ask.kind) == call_counts.total(conn, silent):  # as it should be
-            ask = replace(ask, kind=ask.kind._replace(zero=ask.kind.zero & ~NO_CONVERSATION))
-            return _Walk("INDEXED BY call_unanswered", Where(("conversation = 0",)), near, ask.of_others())
+    if cut.column == "duration" and _none_talks(conn, ask.kind):
+        ask = replace(ask, kind=ask.kind._replace(zero=ask.kind.zero & ~NO_CONVERSATION))
+        return _Walk("INDEXED BY call_unanswered", Where(("conversation = 0",)), near, ask.of_others())
     return _Walk(f"INDEXED BY call_{cut.column}", Where(), near, ask.of_others())
+
+
+def _none_talks(conn: sqlite3.Connection, kind: Kind) -> bool:
+    silent = kind._replace(zero=kind.zero | NO_CONVERSATION)
+    return call_counts.total(conn, kind) == call_counts.total(conn, silent)
 
 
 class _Walk(NamedTuple):
@@ -309,20 +306,14 @@ def _zone_by_zone(conn: sqlite3.Connection, ask: Ask, by: Driver, cut: _Cut) -> 
     found: list[int] = []
     waiting: list[tuple[int, int]] = []
     where = ask.of_driver(by) & ask.in_time()
-    for zone, bound in _by_bound(call_counts.zones(conn, ask.since, ask.until), cut):
+    zones = call_counts.zones(conn, ask.since, ask.until, "last DESC" if cut.descending else "first")
+    for zone in chain(zones, (None,)):
+        begins = float("inf") if zone is None else -zone.last if cut.descending else zone.first
+        while waiting and waiting[0][0] < begins and len(found) < cut.end:
+            found.append(sign * heapq.heappop(waiting)[1])
+        if zone is None or len(found) == cut.end:
+            break
         here = where & among(zone.low, zone.high)
         for start, call_id in conn.execute(f"SELECT start, id FROM call {by.by_index} WHERE {here}", here.values):
             heapq.heappush(waiting, (sign * start, sign * call_id))
-        while waiting and waiting[0][0] < bound and len(found) < cut.end:
-            found.append(sign * heapq.heappop(waiting)[1])
-        if len(found) == cut.end:
-            break
     return found[cut.offset :]
-
-
-def _by_bound(zones: list[Zone], cut: _Cut) -> Iterator[tuple[Zone, float]]:
-    """The zones in the direction of a cut, each with the time (the past is negative) at which the next begins."""
-    ordered = sorted((-zone.last if cut.descending else zone.first, zone) for zone in zones)
-    bounds: list[float] = [bound for bound, _ in ordered[1:]]
-    for (_, zone), bound in zip(ordered, [*bounds, float("inf")], strict=True):
-        yield zone, bound

@@ -102,7 +102,7 @@ def _depart(tx: Transaction, message_ids: Sequence[int], condition: str, change:
     touched = set()
     for message in messages.by_ids(tx.conn, message_ids):
         cursor = tx.conn.execute(
-            f"UPDATE message SET deleted_ms = ?, {change} WHERE id = ? AND deleted_ms IS NULL AND {condition}",
+            f"UPDATE message SET deleted_ms = ?, {change} WHERE id = ? AND {condition}",
             (tx.now_ms, message.id),
         )
         if cursor.rowcount:

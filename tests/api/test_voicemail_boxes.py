@@ -1,5 +1,6 @@
 """Document 002 for boxes, asked of the whole daemon beside a simulated PBX: request, and exact answer."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from service.model import Mailbox, Scope
 from service.simulator.pbx import Simulator
 from tests.boxes import CANARY, provisioned
-from tests.house import House, living, new_token, settings_for, visiting
+from tests.house import PATIENCE_S, House, living, new_token, settings_for, visiting
 
 PATH = "/v1/voicemail"
 DONE = {"message": "successfully"}
@@ -224,6 +225,17 @@ async def test_a_pbx_that_is_away_is_503_and_reading_still_works(house: House, p
         await refused(house, "PUT", f"{PATH}/100", 503, {"password": CANARY, "enabled": True})
         await refused(house, "DELETE", f"{PATH}/100", 503)
         assert (await ask(house, "GET"))["total"] == 6
+
+
+async def test_boxes_that_were_changed_while_the_pbx_was_away_are_listed_after_the_login(
+    house: House, pbx: Simulator, tmp_path: Path
+) -> None:
+    async with pbx.unreachable():
+        (tmp_path / "etc/voicemail.conf").write_bytes(pbx.conf.content + b"206 => 1234,Late\n")
+        await pbx.reload()
+    async with asyncio.timeout(PATIENCE_S):
+        while (await ask(house, "GET"))["total"] != 7:
+            await asyncio.sleep(0.01)  # nobody is told that the PBX has told its boxes
 
 
 async def test_without_provision_nothing_is_changed_and_the_setting_is_named(tmp_path: Path) -> None:

@@ -106,6 +106,19 @@ async def test_all_are_marked_as_read(place: Place) -> None:
     assert {row["status"]["name"] for row in (await place.client.get("/message-voice"))["data"]} == {"Read"}
 
 
+async def test_a_box_the_pbx_has_no_more_does_not_stand_in_the_way_of_the_others(place: Place) -> None:
+    """Its messages stay in the spool when it is removed; the PBX moves them no more, so they are read here alone."""
+    await three(place)
+    await place.left("5801@default", "998901234569", 1)
+    assert (await place.client.ask("DELETE", "/v1/voicemail/5800"))[0] == 200
+    assert await place.client.ask("POST", "/message-voice/mark-all-as-read") == (200, DONE)
+    assert (await place.client.get("/message-voice/unread-count"))["result"] == {"unread_count": 0}
+    assert place.pbx.spool.counts(Mailbox("default", "5801")).new == 0
+    [newest, *_] = (await place.client.get("/v1/voicemail/message?extension=5800"))["data"]
+    assert (await place.client.ask("DELETE", f"/v1/voicemail/message/{newest['id']}"))[0] == 200
+    assert (await place.client.get("/message-voice"))["meta"]["total"] == 3
+
+
 async def test_every_filter_and_every_order(place: Place) -> None:
     ids = await three(place)
     await place.client.ask("POST", f"/message-voice/{ids[1]}/mark-as-a-read")

@@ -122,6 +122,7 @@ async def refused(client: Client, path: str, method: str = "GET", **sent: Any) -
     assert list(told) == ["code", "message", "description"]
     assert told["code"] == status
     assert isinstance(told["description"], str)
+    assert "127.0.0.1" not in told["description"]
     return status, str(told["message"])
 
 

@@ -258,7 +258,7 @@ def unmapped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 def rows_of(rows: list[Frame], *without: str) -> list[Frame]:
     """Rows without what each daemon numbers itself."""
-    own = {"id", *without}
+    own = {"id", "voicemail_id", *without}
     return [{name: value for name, value in row.items() if name not in own} for row in rows]
 
 

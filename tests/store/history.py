@@ -34,16 +34,19 @@ def a_leg(rng: random.Random, number: int) -> Leg:
 
 
 def a_history(tx: Transaction, rng: random.Random, number: int = 100) -> None:
-    """Calls told in a wild order, some by several legs at several times, some merged later, the oldest forgotten."""
+    """Calls told in a wild order, later ones as they happen or a day late; some by several legs, some merged.
+
+    Lines are kept counted from the middle on, and at the end the oldest calls may be forgotten.
+    """
     for box in BOXES:
         mailboxes.ensure(tx, box)
     told: list[Leg] = []
-    for one in range(number):
-        new = a_leg(rng, one)
-        if told and rng.random() < 0.2:
-            new = new._replace(linkedid=rng.choice(told).uniqueid)
-        told.append(new)
-        record(tx, new, history=rng.random() < 0.5)
+    news = [a_leg(rng, one) for one in range(number)]
+    news[number // 3 :] = sorted(news[number // 3 :], key=lambda leg: leg.start + rng.choice((0, 0, -DAY_S)))
+    for one, new in enumerate(news):
+        of_another = told and rng.random() < 0.2
+        told.append(new._replace(linkedid=rng.choice(told).uniqueid) if of_another else new)
+        record(tx, told[-1], history=rng.random() < 0.5)
         if one == number // 2:
             keep_lines(tx)
     if rng.random() < 0.5:

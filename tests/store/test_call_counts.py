@@ -90,10 +90,11 @@ def test_the_times_of_the_day_are_those_of_the_calls(tx: Transaction, kind: Kind
 @pytest.mark.parametrize("kind", KINDS)
 def test_zones_tell_where_the_calls_of_a_time_are(tx: Transaction, kind: Kind) -> None:
     found = all_calls(tx.conn)
-    numbers = call_counts.by_zone(tx.conn, kind)
+    numbers = dict(call_counts.by_zone(tx.conn, kind))
+    assert list(call_counts.by_zone(tx.conn, kind, descending=True)) == sorted(numbers.items(), reverse=True)
     assert sum(numbers.values()) == len(those(found, kind, EVER, NEVER))
     for since, until in PERIODS:
-        zones = call_counts.zones(tx.conn, since, until)
+        zones = list(call_counts.zones(tx.conn, since, until))
         for call in those(found, kind, since, until):
             assert any(zone.low <= call.id <= zone.high and zone.first <= call.start <= zone.last for zone in zones)
         for zone in zones:

@@ -14,7 +14,7 @@ from service.store import call_asks, call_counts, call_lines, call_pages
 from service.store.query import Query
 from service.store.transaction import Transaction
 from tests.store.history import BOXES, INSIDE, LINE, OUTSIDE, TIMES, a_history
-from tests.store.ledger import DAY_S, START, all_calls
+from tests.store.ledger import DAY_S, START, all_calls, leg, record
 from tests.store.shelf import BOX, transaction
 
 FILTERS: dict[str, Sequence[Any]] = {
@@ -116,6 +116,18 @@ def test_every_filter_goes_with_every_sort_and_every_page_of_it_is_right(tx: Tra
                 assert (ids, total) == sorted_and_cut(found, view, whole), whole
                 pages = [answered(tx, view, replace(whole, limit=7, offset=at))[0] for at in range(0, total + 7, 7)]
                 assert [call_id for page in pages for call_id in page] == ids, whole
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_calls_of_one_second_stand_by_their_ids_also_where_some_were_imported_late(
+    tx: Transaction, *, descending: bool
+) -> None:
+    """The first to be read is what was imported: its last call started when the first one here did."""
+    for number, start in enumerate((100, 101, 102, 103, 104, 105, 106, 107, 0, 100, 50, 107, 60, 70, 80, 90)):
+        record(tx, leg(number, start, src="100", dst="101"))
+    found = all_calls(tx.conn)
+    query = Query({"src": "100"}, sort="datetime", descending=descending)
+    assert answered(tx, None, query) == sorted_and_cut(found, None, query)
 
 
 def test_a_filter_or_a_sort_that_is_none_is_a_mistake_of_ours(tx: Transaction) -> None:
