@@ -162,6 +162,11 @@ def driver(conn: sqlite3.Connection, ask: Ask) -> Driver:
     return found
 
 
+def leading(conn: sqlite3.Connection, ask: Ask) -> Driver:
+    """The same where nobody asks how many it finds: the only one need not be counted."""
+    return driver(conn, ask) if len(ask.values) > 1 else Driver(0, *ask.values[0])
+
+
 def _up_to(conn: sqlite3.Connection, cap: int, name: str, value: str | int, near: Where) -> int:
     where = Where((f"{name} = ?",), (value,)) & near
     some = f"SELECT 1 FROM call INDEXED BY call_{name} WHERE {where} LIMIT {cap:d}"
@@ -239,7 +244,7 @@ def source(conn: sqlite3.Connection, ask: Ask) -> tuple[str, Where]:
         return "NOT INDEXED", ask.of_row()
     if not ask.values:
         return "INDEXED BY call_start", ask.in_time() & ask.kind.called
-    by = driver(conn, ask)
+    by = leading(conn, ask)
     return by.by_index, ask.of_driver(by) & ask.in_time()
 
 

@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeVar
 from service.call import Call, CallStatus, CallType
 from service.model import View
 from service.store import call_counts, calls
-from service.store.call_asks import FILTERS, Ask, Driver, among, count, driver, extent, hull, timely
+from service.store.call_asks import FILTERS, Ask, Driver, among, count, driver, extent, hull, leading, timely
 from service.store.call_counts import NO_CONVERSATION, NO_DURATION, Kind, Span, Where
 from service.store.query import Page, Query
 
@@ -36,6 +36,9 @@ a value in an index; to look for a call in another index; to go on to the next i
 
 Measured at a million calls; they choose between ways that answer the same.
 """
+
+PATIENCE = 4
+"""So many times what is expected it is gone on for, where there is another way."""
 
 _GROUPS = {"type": tuple(CallType), "status": tuple(CallStatus)}
 _ZEROS = {"duration": NO_DURATION, "conversation": NO_CONVERSATION}
@@ -217,7 +220,7 @@ def _along(conn: sqlite3.Connection, ask: Ask, cut: _Cut, total: int) -> list[in
     last = last or _Resort(walk.by_index, walk.within & walk.near & walk.where, every * STEP)
     steps = cut.end * every / total
     if steps * (STEP + PROBE * len(ask.values)) < last.cost:
-        found = walk.on(conn, cut, last.cost, every)
+        found = walk.on(conn, cut, steps, last.cost, every)
         if len(found) == cut.limit:
             return found
     return _selected(conn, last.by_index, last.where, cut)
@@ -252,18 +255,22 @@ class _Walk(NamedTuple):
     near: Where
     where: Where
 
-    def on(self, conn: sqlite3.Connection, cut: _Cut, most: float, every: int) -> list[int]:
+    def on(self, conn: sqlite3.Connection, cut: _Cut, steps: float, most: float, every: int) -> list[int]:
         """Go on until the page is full, or for about so many microseconds, if `every` call may not be passed by then.
 
-        What sorts them and what is asked for may run together, and the page lie far.
+        So many steps are expected. But what sorts them and what is asked for may run together, and the page lie far.
         """
         if self.near.terms and cut.column in _ZEROS and cut.end <= FEW:  # these have few values
-            return self._from_value_to_value(conn, cut, int(most / VALUE))
-        where = self.near & self.where
+            found = self._steps(conn, cut, PATIENCE * (steps + FEW))
+            return found if len(found) == cut.limit else self._from_value_to_value(conn, cut, int(most / VALUE))
         if most >= every * STEP:
-            return _selected(conn, self.by_index, self.within & where, cut)
-        part = replace(cut, limit=int(most / STEP), offset=0)
+            return _selected(conn, self.by_index, self.within & self.near & self.where, cut)
+        return self._steps(conn, cut, most / STEP)
+
+    def _steps(self, conn: sqlite3.Connection, cut: _Cut, most: float) -> list[int]:
+        part = replace(cut, limit=int(most), offset=0)
         first = f"SELECT id, type, status FROM call {self.by_index} WHERE {self.within} {part.order}"
+        where = self.near & self.where
         rows = conn.execute(
             f"SELECT id FROM ({first}) AS call WHERE {where} LIMIT {cut.limit:d} OFFSET {cut.offset:d}",
             (*self.within.values, *where.values),
@@ -294,8 +301,8 @@ class _Walk(NamedTuple):
 def _of_values(conn: sqlite3.Connection, ask: Ask, cut: _Cut, total: int) -> list[int]:
     if cut.column not in ("id", "start"):
         return _along(conn, ask, cut, total)
-    by = driver(conn, ask)
-    if cut.column == "start" and by.calls > FEW:
+    by = leading(conn, ask)
+    if cut.column == "start" and driver(conn, ask).calls > FEW:
         return _zone_by_zone(conn, ask, by, cut)
     return _selected(conn, by.by_index, ask.of_driver(by) & timely(conn, ask), cut)
 

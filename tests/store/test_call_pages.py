@@ -31,8 +31,8 @@ SMALL: dict[str, dict[str, float]] = {
     "counted": {"WINDOW": 0, "FEW": 0},
     "sorted": {"WINDOW": 0, "FEW": 10**9, "ROW": 0, "SORT": 0},
     "walked": {"WINDOW": 0, "FEW": 0, "STEP": 1e-6, "PROBE": 0},
-    "from value to value": {"WINDOW": 0, "FEW": 100, "STEP": 1e-6, "PROBE": 0, "VALUE": 1e-6},
-    "given up": {"WINDOW": 0, "FEW": 100, "STEP": 1e-6, "PROBE": 0, "VALUE": 10},
+    "from value to value": {"WINDOW": 0, "FEW": 100, "STEP": 1e-6, "PROBE": 0, "VALUE": 1e-6, "PATIENCE": 0},
+    "given up": {"WINDOW": 0, "FEW": 100, "STEP": 1e-6, "PROBE": 0, "VALUE": 10, "PATIENCE": 0},
     "near": {},
 }
 """Which way the ids are found is chosen by numbers that a test has not: so these numbers are made small."""

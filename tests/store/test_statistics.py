@@ -68,8 +68,8 @@ def test_a_zone_that_is_not_whole_quarters_from_utc_is_told_by_the_second(tx: Tr
     """Monrovia was 44 minutes and 30 seconds behind until 1972."""
     zone = ZoneInfo("Africa/Monrovia")
     start = int(datetime(1971, 1, 5, 10, 59, 59, tzinfo=zone).timestamp())
-    record(tx, leg(20_000, start - START), leg(20_001, start + 1 - START))
-    hours = statistics.calls_by_hour(tx.conn, None, start - DAY_S, start + DAY_S, zone=zone)
+    record(tx, *(leg(number, at - START) for number, at in enumerate((start - DAY_S, start, start + 1, start + DAY_S))))
+    hours = statistics.calls_by_hour(tx.conn, None, start - DAY_S + 1, start + DAY_S - 1, zone=zone)
     assert {hour: sum(kinds.values()) for hour, kinds in enumerate(hours) if kinds} == {10: 1, 11: 1}
 
 
