@@ -109,10 +109,11 @@ class Outside:
         async with self.pbx.ami(events="call") as ami:
             await self.calls("219", f"{caller} <{caller}>", talk=20)
             phone = await ami.wait_for(_enters("PJSIP/204-", caller), "the phone's answer")
+            # Both have to be in the bridge: a phone that is there alone has nobody to transfer.
+            waiting = await ami.wait_for(_enters("PJSIP/trunk-", "204"), "the caller")
             if not attended:
                 await self._do(ami, "BlindTransfer", Channel=phone["Channel"], Exten=to, Context="internal")
                 return
-            waiting = await ami.wait_for(_enters("PJSIP/trunk-", "204"), "the caller")
             await self.phone_calls(to, "204", talk=20)
             other = await ami.wait_for(_enters(f"PJSIP/{to}-", "204"), "the other phone's answer")
             await self._do(ami, "Bridge", Channel1=waiting["Channel"], Channel2=other["Channel"])
