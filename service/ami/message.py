@@ -6,8 +6,11 @@ hold `: ` in a value; text may be invalid UTF-8; Move, Remove and Forward answer
 some messages are followed by one empty line more. Only CRLF breaks a line: a LF within a value forges none.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
 
 from service.errors import InvalidInputError
 
@@ -17,29 +20,84 @@ GREETING = b"Asterisk Call Manager"
 MAX_SENT_LINE = 1024 - len(EOL)
 """What Asterisk still reads as one line of an action (`inbuf` in manager.c), in bytes."""
 
+MOST_KINDS = 64
+"""Of so many kinds of messages it is kept what shape they have."""
+
 _EVENT = b"Event: "
 _RESPONSE = b"Response: "
 _TAGGED = EOL + b"ActionID: "
 
 
+class Shape:
+    """The keys of a message, in order. A PBX's events of a kind have the same ones time after time.
+
+    What is found out about them is kept: where each key stands and, once it is `learnt`, how to read such a message in
+    a third of the time.
+    """
+
+    __slots__ = ("_folded", "_read", "keys", "places")
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        self.keys = keys
+        self.places: Mapping[str, int] = {key: place for place, key in reversed(tuple(enumerate(keys)))}
+        self._folded: Mapping[str, int] | None = None  # made when a key is asked for that is not there as it is written
+        self._read: re.Pattern[str] | None = None
+
+    def elsewhere(self, key: str) -> int | None:
+        """Where a key that is not written like this stands first in another case; None if it does not."""
+        if self._folded is None:
+            self._folded = {name.lower(): place for place, name in reversed(tuple(enumerate(self.keys)))}
+        return self._folded.get(key.lower())
+
+    def learn(self) -> None:
+        """From now on `read` such messages in one go."""
+        if self._read is None:
+            self._read = re.compile("\r\n".join(f"{re.escape(key)}: (.*)" for key in self.keys))
+
+    def read(self, text: str) -> tuple[str, ...] | None:
+        """The values of a message, if it is of this shape, plainly, and that was learnt."""
+        if self._read is None or text.count("\r") != len(self.keys) - 1:
+            return None
+        found = self._read.fullmatch(text)
+        return None if found is None else found.groups()
+
+
+_shape = lru_cache(256)(Shape)
+
+
 class Fields:
     """The lines of a message, as they came: keys keep their case, and a repeated key all of its values."""
 
-    __slots__ = ("_first", "_folded", "pairs")
+    __slots__ = ("_values", "shape")
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        self.pairs = tuple(pairs)
-        self._first = dict(reversed(self.pairs))
-        self._folded: dict[str, str] | None = None  # made when a key is asked for that is not there as it is written
+        pairs = tuple(pairs)
+        self.shape = _shape(tuple([key for key, _ in pairs]))
+        self._values: Sequence[str] = [value for _, value in pairs]
+
+    @classmethod
+    def of(cls, shape: Shape, values: Sequence[str]) -> Self:
+        """The lines whose keys are those of a shape."""
+        fields = cls.__new__(cls)
+        fields.shape, fields._values = shape, values  # noqa: SLF001 -- its own
+        return fields
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Every line, in order."""
+        return tuple(zip(self.shape.keys, self._values, strict=True))
+
+    @property
+    def first(self) -> tuple[str, str]:
+        """The first line; two empty texts where there is none."""
+        return (self.shape.keys[0], self._values[0]) if self._values else ("", "")
 
     def get(self, key: str, default: str = "") -> str:
         """Give the first value of a key, whatever the key's case (`Uniqueid`, `UniqueID`), or the default."""
-        value = self._first.get(key)
-        if value is not None:
-            return value
-        if self._folded is None:
-            self._folded = {name.lower(): text for name, text in reversed(self.pairs)}
-        return self._folded.get(key.lower(), default)
+        place = self.shape.places.get(key)
+        if place is None:
+            place = self.shape.elsewhere(key)
+        return default if place is None else self._values[place]
 
     def all(self, key: str) -> tuple[str, ...]:
         """Give every value of a key, whatever the key's case, in the order they came."""
@@ -79,23 +137,47 @@ class Response:
     events: tuple[Event, ...] = ()
 
 
-def parse(raw: bytes) -> Event | Response | None:
+def parse(raw: bytes, known: dict[str, Shape] | None = None) -> Event | Response | None:
     """Read one whole message, without the empty line that ends it. None if it is neither an event nor an answer.
 
-    Bytes that are not UTF-8 become U+FFFD, so that every text may go into JSON and SQLite.
+    Bytes that are not UTF-8 become U+FFFD, so that every text may go into JSON and SQLite. `known` keeps by its first
+    line what shape such a message had last.
     """
-    pairs = []
-    for line in raw.decode("utf-8", "replace").split("\r\n"):
-        key, colon, value = line.partition(":")
-        if colon:
-            pairs.append((key, value.removeprefix(" ").rstrip("\r\n")))
-    match pairs:
-        case [("Event", name), *_]:
-            return Event(name, Fields(pairs))
-        case [("Response", word), *_]:
-            fields = Fields(pairs)
+    text = raw.decode("utf-8", "replace")
+    first = text[: text.find("\r\n")]
+    shape = known.get(first) if known else None
+    values = shape.read(text) if shape else None
+    if shape is None or values is None:
+        fields = Fields(_pairs(text))
+        if known is not None:
+            _note(known, first, fields.shape)
+    else:
+        fields = Fields.of(shape, values)
+    return _message(fields)
+
+
+def _note(known: dict[str, Shape], first: str, shape: Shape) -> None:
+    """Learn a shape that comes again."""
+    if known.get(first) is shape:
+        shape.learn()
+    elif first in known or len(known) < MOST_KINDS:
+        known[first] = shape
+
+
+def _message(fields: Fields) -> Event | Response | None:
+    match fields.first:
+        case ("Event", name):
+            return Event(name, fields)
+        case ("Response", word):
             return Response(word in ("Success", "Goodbye"), fields.get("Message"), fields)
     return None
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.split("\r\n"):
+        key, colon, value = line.partition(":")
+        if colon:
+            yield key, value.removeprefix(" ").rstrip("\r\n")
 
 
 def check_text(text: str, field: str) -> None:
@@ -134,6 +216,7 @@ class Stream:
         self._read = (_RESPONSE, *(_EVENT + name.encode() for name in sorted(wanted)))
         self._max_line = max_line
         self._max_message = max_message
+        self._known: dict[str, Shape] = {}
         self._rest = bytearray()
         self._line_start = 0  # of the line of `_rest` that is not whole, or an earlier one
 
@@ -157,7 +240,7 @@ class Stream:
         return found
 
     def _take(self, raw: bytes, found: list[Event | Response], *, tagged: bool) -> None:
-        message = parse(raw)
+        message = parse(raw, self._known)
         if message is None:
             self.malformed += 1
         elif (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.ami.message import Event, Fields, Response, Stream, check_fields, parse
+from service.ami.message import Event, Fields, Response, Shape, Stream, check_fields, parse
 from service.errors import InvalidInputError
 from tests.ami.pbx import GREETING, RECORDINGS, event, recording, waiting
 
@@ -200,6 +200,9 @@ SCRAPS = st.one_of(
 )
 
 
+TEXTS = st.text(st.sampled_from(": a\r\n1é"), max_size=6)
+
+
 @given(st.lists(SCRAPS, max_size=40).map(b"".join), st.lists(st.integers(0, 2_000), max_size=6))
 @example(b"Event: Cdr\r\n" + b"x" * 40 + b"\r\n\r\n", [53])
 @example(b"Event: Cdr\r\n" + b"x" * 41 + b"\r\n\r\n", [54])
@@ -224,6 +227,29 @@ def test_after_any_garbage_within_the_limits_the_next_event_is_read(garbage: byt
 @given(st.binary(max_size=30))
 def test_any_first_bytes_are_a_greeting_or_break_the_stream(data: bytes) -> None:
     assert read([data + b"\r\n"], Stream(WANTED)) == read(bytewise(data + b"\r\n"), Stream(WANTED))
+
+
+LINES = st.lists(
+    st.tuples(st.sampled_from(["A", "a", "B", "C(d)"]), st.sampled_from([":", ": ", ":  ", "", "\n: ", ": \r"]), TEXTS),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(LINES, st.lists(TEXTS, min_size=4, max_size=4))
+def test_a_message_of_a_shape_that_was_learnt_reads_as_if_it_were_the_first(
+    lines: list[tuple[str, str, str]], others: list[str]
+) -> None:
+    def message(values: list[str]) -> bytes:
+        told = [key + colon + value for (key, colon, _), value in zip(lines, values, strict=False)]
+        return "\r\n".join(["Event: Cdr", *told]).encode()
+
+    known: dict[str, Shape] = {}
+    first = [value for _, _, value in lines]
+    for values in (first, first, others, first, others[::-1]):
+        found, fresh = parse(message(values), known), parse(message(values))
+        assert found == fresh
+        assert found is None or fresh is None or found.fields.get("c(D)", "-") == fresh.fields.get("c(D)", "-")
 
 
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=60), max_size=4))
