@@ -79,7 +79,7 @@ class MasterCsv:
                 return
             self._done = False
             problem, remedy = await self._read_on(known)
-        except MovedError:  # in the middle of a rotation: the next look finds all in its place
+        except (MovedError, FileNotFoundError):  # in the middle of a rotation: the next look finds all in its place
             return
         except UnavailableError:  # the store tells of that itself
             return
@@ -104,6 +104,8 @@ class MasterCsv:
             for sibling in found.between:
                 await self._read_sibling(sibling, place)
             if found.current is not None:
+                if found.old is not None or found.between:  # that may have taken long
+                    found.current.insist()
                 await self._drain(found.current)
                 await self._arrive(found.current.place)
             self._known = None if found.current is None else found.current.known

@@ -85,11 +85,15 @@ class Known:
 
 @dataclass(slots=True)
 class Reading:
-    """An open file, and how far it was read. `packed`: it is compressed, so that nobody adds to it any more."""
+    """An open file, and how far it was read.
+
+    `start` is what it began with when it was opened. `packed`: it is compressed, so that nobody adds to it any more.
+    """
 
     path: Path
     stream: IO[bytes]
     known: Known
+    start: bytes
     packed: bool = False
     offset: int = 0
     history: int = 0
@@ -118,6 +122,11 @@ class Reading:
         self.since_ns = place.since_ns
         if place.offset == 0 and place.inode == self.known.inode:
             self.history = place.history
+
+    def insist(self) -> None:
+        """Raise MovedError where it begins with something else than `start` by now: it may have been truncated."""
+        if os.pread(self.stream.fileno(), SAMPLE, 0) != self.start:
+            raise MovedError(f"{self.path.name} begins with something else")
 
     def fill(self) -> bytes:
         """What follows the offset, at most `CHUNK` bytes; while that is history, history alone."""
@@ -248,8 +257,9 @@ def reading(path: Path, flags: int = 0) -> Iterator[Reading]:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
             raise IrregularError(f"{path.name} is no plain file")
-        stream = unpacked(file, os.pread(fd, 6, 0))
-        yield Reading(path, stream, Known.of(info), packed=stream is not file)
+        start = os.pread(fd, SAMPLE, 0)
+        stream = unpacked(file, start[:6])
+        yield Reading(path, stream, Known.of(info), start, packed=stream is not file)
 
 
 def unpacked(file: IO[bytes], start: bytes) -> IO[bytes]:

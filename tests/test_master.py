@@ -190,6 +190,47 @@ async def test_who_had_the_file_open_when_it_was_renamed_may_write_on(tmp_path: 
         assert len(late) == 1
 
 
+@pytest.mark.parametrize("there", [(), (4,)])
+async def test_a_file_that_is_truncated_while_an_older_one_is_read_loses_nothing(
+    tmp_path: Path, there: tuple[int, ...]
+) -> None:
+    async def settle() -> None:
+        if not here.path.with_name("Master.csv.2").exists():
+            here.append(5)
+            shift(here.path, copy_and_truncate)
+            here.append(6)
+
+    async with desk(tmp_path, settle) as here:
+        here.append(3)
+        await here.look()
+        rename(here.path)
+        here.append(*there)
+        await here.look()
+        await here.look()
+        assert await here.numbers() == [3, *there, 5, 6]
+
+
+async def test_a_file_that_is_compressed_while_an_older_one_is_read_is_nothing_to_warn_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def settle() -> None:
+        plain = here.path.with_name("Master.csv.1")
+        if plain.exists():
+            pack(plain)
+
+    async with desk(tmp_path, settle) as here:
+        here.append(1)
+        await here.look()
+        for number in (2, 3):
+            here.append(number)
+            shift(here.path)
+        here.append(4)
+        await here.look()
+        await here.look()
+        assert await here.numbers() == [1, 2, 3, 4]
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 @pytest.mark.parametrize("name", ["Master.csv.1", "Master.csv-20261121", "Master-20261121.csv", "Master.csv.old"])
 @pytest.mark.parametrize("packed", ["", *PACKERS])
 async def test_a_file_that_was_rotated_while_the_daemon_was_down_is_found(
