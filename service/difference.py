@@ -42,12 +42,23 @@ def difference(known: Iterable[Known], found: Iterable[Found], *, complete: bool
         if row is not None:
             seen.add(row.id)
         if one.envelope is not None:
-            read.append(one if row is None else one._replace(known=row))
+            if row is None or not _as_it_was(one, row):
+                read.append(one if row is None else one._replace(known=row))
         elif one.known is not None and (one.folder, one.msgnum) != (one.known.folder, one.known.msgnum):
             relocated.append(one)
     read.sort(key=_age)
     gone = [row for row in known_by_id.values() if row.id not in seen] if complete else []
     return Difference(read, relocated, gone)
+
+
+def _as_it_was(one: Found, row: Known) -> bool:
+    """Whether files that were read are those the row was read from: so where audio lies there that cannot be read.
+
+    That is tried at every look, lest it is missed when somebody mends it.
+    """
+    place = (one.msg_id, one.stamp, one.folder, one.msgnum)
+    silent = one.audio is None and row.audio_inode is None
+    return silent and place == (row.msg_id, row.stamp, row.folder, row.msgnum)
 
 
 def _one_each(found: Iterable[Found]) -> dict[str, Found]:

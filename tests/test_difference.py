@@ -62,6 +62,16 @@ def test_a_known_message_whose_files_are_others_now_is_read_for_its_row() -> Non
     assert not change.gone
 
 
+def test_files_that_are_read_in_vain_at_every_look_are_no_difference() -> None:
+    row = known(1)
+    again = read("id-1")._replace(stamp=row.stamp)
+    assert not difference([row], [again], complete=True)
+    for other in (again._replace(msgnum=1), again._replace(folder=Folder.OLD), again._replace(stamp=(1, 2, 1))):
+        assert difference([row], [other], complete=True).read == [other._replace(known=row)]
+    with_audio = row._replace(audio_inode=5)
+    assert difference([with_audio], [again], complete=True).read == [again._replace(known=with_audio)]
+
+
 def test_two_copies_are_one_message_which_is_unread_while_one_of_them_is() -> None:
     row = known(1, Folder.OLD)
     change = difference([row], [lies(row), read("id-1")._replace(folder=Folder.INBOX)], complete=True)
