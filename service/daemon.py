@@ -242,7 +242,7 @@ class Daemon:
             feed=self.feed,
             hub=hub,
             pbx=self._pbx(settings.retention.trash_days),
-            look_again=self.ingest.reconcile,
+            look_again=self.ingest.look_again,
             health=self.health,
             metrics=self.metrics,
             tokens=self.tokens,

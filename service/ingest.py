@@ -11,12 +11,13 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from service.difference import Difference, difference
 from service.errors import UnavailableError
 from service.health import Health, Part, SpoolState
 from service.metrics import Metrics
-from service.model import Known, Mailbox
+from service.model import Known, Mailbox, Message
 from service.spool import MailboxScan, Scanner
 from service.spool.listing import Listings
 from service.spool.scan import empty
@@ -215,6 +216,18 @@ class Ingest:
                     delay = min(2 * delay, 0.1)
         except TimeoutError:
             raise UnavailableError(f"mailbox {mailbox} does not come to rest") from None
+
+    async def look_again(self, *wanted: Message) -> None:
+        """Reconcile the mailboxes of messages whose audio is not the file that was noted.
+
+        What lies where it lay is read anew: somebody wrote into the file itself. Raises what `reconcile` does.
+        """
+        boxes = sorted({message.mailbox for message in wanted})
+        for mailbox in boxes:
+            await self.reconcile(mailbox)
+        if await self._store.write(partial(reconcile.distrust, wanted=wanted)):
+            for mailbox in boxes:
+                await self.reconcile(mailbox)
 
     async def _look(self, mailbox: Mailbox) -> bool:
         """Look once. False where something was moving and it must be looked at again."""

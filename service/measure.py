@@ -12,7 +12,7 @@ from service.ingest import Ingest
 from service.media import Media
 from service.model import Message, Record
 from service.spool import open_audio
-from service.store import Store, messages
+from service.store import Store, messages, reconcile
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,8 @@ class Measurer:
                 raise
 
         levels = None if file is None else await self._worker.levels(opener, file.suffix)
-        if moved:  # renumbered, or gone: reconcile knows by and by, and this is asked for again
+        if moved:  # renumbered, gone, or written anew: reconcile knows by and by, and this is asked for again
+            await self._store.write(partial(reconcile.distrust, wanted=[message]))
             self._ingest.hint(message.mailbox)
             return False
         await self._store.write(partial(messages.set_levels, message=message, levels=levels))

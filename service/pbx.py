@@ -146,8 +146,7 @@ class Pbx:
             return
         copied, moved = await asyncio.to_thread(self._copies, wanted)
         if moved:
-            for mailbox in sorted({message.mailbox for message in moved}):
-                await self._ingest.reconcile(mailbox)
+            await self._ingest.look_again(*moved)
             found = await self._store.read(partial(messages.by_ids, ids=[message.id for message in moved]))
             more, gone = await asyncio.to_thread(self._copies, found)
             copied |= more

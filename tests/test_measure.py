@@ -141,6 +141,18 @@ async def test_a_message_that_moved_is_looked_for_and_then_measured(it: Parts, m
     assert levels(message) is not None
 
 
+async def test_a_message_whose_audio_was_written_anew_before_it_was_measured_is_measured(
+    it: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "RETRY_S", 0.01)
+    it.leave()
+    await it.ingest.reconcile(BOX)
+    (it.root / "default/100/INBOX/msg0000.wav").write_bytes(voice(2, 7))
+    async with it.running(), measuring(it):
+        await it.until(lambda: measured(it))
+    assert [message.duration for message in measured(it)] == [2]
+
+
 async def test_what_is_not_where_it_was_is_hinted_at_and_not_asked_for_again_and_again(
     it: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

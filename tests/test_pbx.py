@@ -19,6 +19,7 @@ from service.simulator.boxes import Box
 from service.simulator.disk import run
 from service.simulator.exchange import Delays
 from service.simulator.pbx import Simulator
+from service.simulator.tone import voice
 from service.store import held
 from tests.ami.harness import SOON, Heard
 from tests.ami.pbx import SECRET, Peer, playing
@@ -285,6 +286,18 @@ async def test_a_deletion_is_undone_from_what_was_kept_and_the_pbx_stays_without
     await board.it.ingest.everything()
     assert [one.uuid for one in await board.known()] == [message.uuid]
     assert board.sim.spool.msg_ids(BOX, "INBOX") == []
+
+
+async def test_of_audio_that_somebody_wrote_anew_in_its_place_that_is_kept_which_is_there(board: Switchboard) -> None:
+    await board.leave()
+    [message] = await board.known()
+    (board.it.root / "default/100/INBOX/msg0000.wav").write_bytes(voice(2, 7))
+    await board.pbx.delete([message])
+    restored = await board.pbx.restore(await deleted(board, message.uuid))
+    assert restored.held is not None
+    fd, file = media(board.it).open(restored.held)
+    with FileIO(fd):
+        assert file.size == len(voice(2, 7))
 
 
 async def test_a_restored_message_is_marked_and_deleted_here_and_restored_again(board: Switchboard) -> None:

@@ -39,7 +39,7 @@ from service.health import Health
 from service.ingest import outside_number
 from service.media import Media
 from service.metrics import Metrics
-from service.model import Mailbox
+from service.model import Mailbox, Message
 from service.pins import Pins
 from service.recordings import NOWHERE, Recordings
 from service.store import Store
@@ -72,7 +72,7 @@ def build(
     feed: Feed,
     hub: Hub,
     pbx: Messages,
-    look_again: Callable[[Mailbox], Awaitable[object]],
+    look_again: Callable[[Message], Awaitable[object]],
     health: Health,
     metrics: Metrics,
     tokens: Tokens,
@@ -85,8 +85,8 @@ def build(
 ) -> web.Application:
     """The application, for `service.api.server.listening`.
 
-    `hub` is where websockets meet, whose `run` is the caller's. `look_again` reconciles a mailbox. `signer` signs
-    links to audio. Without a `converter` audio is sent as recorded;
+    `hub` is where websockets meet, whose `run` is the caller's. `look_again` finds a message whose audio has
+    moved. `signer` signs links to audio. Without a `converter` audio is sent as recorded;
     `recordings` are those of calls, `media` what we hold ourselves (by default beside the database), and without a
     `worker` there are no peaks. Without `boxes` no PIN is known and none can be changed.
     """

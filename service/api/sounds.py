@@ -18,7 +18,7 @@ from service.api.wire import RefusedError
 from service.audio import AudioWorker, Original, Peaks, target_of
 from service.errors import InvalidInputError, NotFoundError
 from service.media import Media
-from service.model import Audio, Mailbox, Message, View
+from service.model import Audio, Message, View
 from service.spool import open_audio
 from service.store import Store, messages
 
@@ -29,14 +29,14 @@ OPUS, OGG = "audio/opus", "audio/ogg"
 class Sounds:
     """Finds a message's audio and plays it. `spool` is the spool's root, `media` holds what is not there.
 
-    `look_again` reconciles a mailbox whose files have moved, or raises UnavailableError. Without a `worker` there are
-    no peaks.
+    `look_again` finds a message whose audio has moved or was written anew, or raises UnavailableError. Without
+    a `worker` there are no peaks.
     """
 
     store: Store
     spool: Path
     media: Media
-    look_again: Callable[[Mailbox], Awaitable[object]]
+    look_again: Callable[[Message], Awaitable[object]]
     gate: Gate
     edges: Edges
     player: Player
@@ -76,7 +76,7 @@ class Sounds:
         try:
             return message, await asyncio.to_thread(self._opened, message)
         except NotFoundError:
-            await self.look_again(message.mailbox)
+            await self.look_again(message)
         message = await self._find(uuid, view)
         try:
             return message, await asyncio.to_thread(self._opened, message)

@@ -35,6 +35,36 @@ def known(conn: sqlite3.Connection, mailbox: Mailbox) -> tuple[int, list[Known]]
     return int(row[1]), list(map(Known._make, rows))
 
 
+def distrust(tx: Transaction, wanted: Sequence[Message]) -> int:
+    """Have the files of these messages read anew at the next scan, whatever their names and inodes say.
+
+    Those that a scan has found elsewhere, or with other audio, since they were read are left out. Gives how many are.
+    """
+    touched = 0
+    for message in wanted:
+        if message.audio is None:
+            continue
+        file = message.audio.file
+        cursor = tx.conn.execute(
+            "UPDATE message SET audio_inode = 0 WHERE id = ? AND held IS NULL AND (folder, msgnum, audio_inode,"
+            " audio_size, audio_mtime_ns) = (?, ?, ?, ?, ?)",
+            (
+                message.id,
+                message.folder.value,
+                message.msgnum,
+                messages.signed(file.inode),
+                file.size,
+                file.mtime_ns,
+            ),
+        )
+        if cursor.rowcount:
+            touched += 1
+            tx.conn.execute(
+                "UPDATE mailbox SET generation = generation + 1, looked = '' WHERE name = ?", (str(message.mailbox),)
+            )
+    return touched
+
+
 def knows(conn: sqlite3.Connection, mailbox: Mailbox, msg_ids: Sequence[str]) -> tuple[int, bool]:
     """The mailbox's generation, and whether it has, or had, a message of any of these ids."""
     row = conn.execute("SELECT id, generation FROM mailbox WHERE name = ?", (str(mailbox),)).fetchone()

@@ -174,7 +174,7 @@ async def running(
             feed=feed,
             hub=Hub(feed, "pbx1", metrics, tokens),
             pbx=pbx or Pbx(store, ingest, None, spool=spool, media=media),
-            look_again=ingest.reconcile,
+            look_again=ingest.look_again,
             health=health,
             metrics=metrics,
             tokens=tokens,

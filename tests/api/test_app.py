@@ -14,7 +14,7 @@ from service.errors import UnavailableError
 from service.feed import Feed
 from service.health import Health
 from service.metrics import Metrics
-from service.model import Mailbox, Scope
+from service.model import Message, Scope
 from service.store import Store
 from service.store import tokens as token_rows
 from tests.api.site import KEY, Site
@@ -31,7 +31,7 @@ IN_PATHS = {"id": "1", "ref": "100", "phone": "+1", "pin": "0", "secret": "x"} |
 
 @pytest.fixture
 async def app(tmp_path: Path) -> web.Application:
-    async def look_again(_mailbox: Mailbox) -> None: ...
+    async def look_again(_message: Message) -> None: ...
 
     async with Store.open(tmp_path / "store.db", pbx="pbx1") as store:
         feed, metrics, tokens = Feed(0, {}), Metrics(), Tokens()

@@ -8,7 +8,7 @@ import pytest
 
 from service.model import Folder, Message
 from service.store import held as store_held
-from tests.api.site import BOX, OTHER_BOX, Site, at
+from tests.api.site import BOX, OTHER_BOX, Site, at, write_wav
 from tests.audio.files import RECORDINGS
 
 SAMPLES = range(-8000, 8000)
@@ -141,6 +141,18 @@ async def test_after_a_renumbering_nobody_hears_another_callers_voice(site: Site
     first_answer, second_answer = await site.ask(links[0], None), await site.ask(links[1], None)
     assert first_answer.status == 404
     assert (second_answer.status, second_answer.body) == (200, expected)
+
+
+async def test_audio_that_somebody_wrote_anew_in_its_place_still_plays(site: Site, message: Message) -> None:
+    link = await link_of(site, message)
+    file = site.spool / BOX.context / BOX.extension / "INBOX" / "msg0000.wav"
+    inode = file.stat().st_ino
+    write_wav(file, range(24000))
+    assert file.stat().st_ino == inode
+    answer = await site.ask(link, None)
+    assert (answer.status, answer.body) == (200, file.read_bytes())
+    (record,) = (await site.ask("/message-voice")).json["data"]
+    assert record["duration"] == 3
 
 
 async def test_a_link_in_the_place_of_the_audio_is_not_followed(site: Site, message: Message, tmp_path: Path) -> None:

@@ -234,3 +234,13 @@ def test_a_nameless_copy_beside_the_message_it_was_does_not_stop_anything(tx: Tr
     look(tx, named(stamp=2), nameless(msgnum=1, stamp=3))
     assert len({message.uuid for message in live(tx.conn)}) == 2
     assert mailboxes.counts(tx.conn)[BOX] == Counts(new=2)
+
+
+def test_a_message_that_is_distrusted_is_read_again_unless_it_has_moved_since(tx: Transaction) -> None:
+    (message,) = put(tx, BOX, found(1))
+    inode = row(tx).audio_inode
+    generation, _rows = reconcile.known(tx.conn, BOX)
+    assert reconcile.distrust(tx, [replace(message, msgnum=5), replace(message, folder=Folder.OLD)]) == 0
+    assert (reconcile.known(tx.conn, BOX)[0], row(tx).audio_inode) == (generation, inode)
+    assert reconcile.distrust(tx, [message]) == 1
+    assert (reconcile.known(tx.conn, BOX)[0], row(tx).audio_inode) == (generation + 1, 0)
