@@ -9,12 +9,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import groupby
 from typing import Protocol
 
 from service.config_schema import Retention as Days
 from service.errors import ConflictError, UnavailableError
 from service.media import Media
-from service.model import Message
+from service.model import Mailbox, Message
 from service.store import Store, calls, held, retained
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ RETRY_S = 5.0
 AT_ONCE = 100
 BREATH_S = 0.2
 """Between two handfuls others have their turn."""
+MOST_FAILED = 100
+"""So many mailboxes may refuse to be pruned before it is taken for a trouble of all of them, such as a PBX away."""
 UNWANTED_AFTER_S = 3600
 """A file in the media directory that no message has is somebody's unfinished work for so long."""
 
@@ -66,7 +69,11 @@ class Retention:
             await asyncio.sleep(pause)
 
     async def prune(self) -> None:
-        """Prune all there is to prune now. Raises UnavailableError, or ConflictError where the PBX does not do it."""
+        """Prune all there is to prune now.
+
+        Raises UnavailableError, or ConflictError where the PBX does not do it; one mailbox that cannot be pruned keeps
+        nothing else from being.
+        """
         await self._empty_trash()
         await self._sweep_media()
         if self._days.calls_days:
@@ -104,16 +111,31 @@ class Retention:
         await self._untell(retained.told_of_calls, before)
 
     async def _prune_messages(self, before: int) -> None:
-        while old := await self._store.read(partial(retained.outdated, before=before, limit=AT_ONCE)):
-            await self._pbx.delete(old)
-            log.info("old messages pruned count=%d", len(old))
-            await asyncio.sleep(BREATH_S)
+        failed = await self._delete_messages(before)
         yesterday_ms = self._ago(1) * 1000
         bury = partial(retained.bury, before=before, deleted_before_ms=yesterday_ms, limit=AT_ONCE)
         while buried := await self._store.write(bury):
             log.info("messages forgotten count=%d", buried)
             await asyncio.sleep(BREATH_S)
+        for error in failed.values():  # the journal tells of messages that are still here
+            raise error
         await self._untell(retained.told_of_messages, before)
+
+    async def _delete_messages(self, before: int) -> dict[Mailbox, ConflictError | UnavailableError]:
+        """Delete old messages, mailbox by mailbox; gives those where it failed, the first of them first, and why."""
+        failed = dict[Mailbox, ConflictError | UnavailableError]()
+        find = partial(retained.outdated, before=before, limit=AT_ONCE, but=failed.keys())
+        while len(failed) < MOST_FAILED and (old := await self._store.read(find)):
+            count = 0
+            for mailbox, some in groupby(sorted(old, key=_mailbox), _mailbox):
+                try:
+                    count += await self._pbx.delete(list(some))
+                except (ConflictError, UnavailableError) as error:
+                    failed[mailbox] = error
+            if count:
+                log.info("old messages pruned count=%d", count)
+            await asyncio.sleep(BREATH_S)
+        return failed
 
     async def _untell(self, positions: Callable[..., list[int]], before: int) -> None:
         """Take what the journal tells of something old out of it; who follows it has had a day to read that it went."""
@@ -121,3 +143,7 @@ class Retention:
         while found := await self._store.read(find):
             await self._store.write(partial(retained.untell, positions=found))
             await asyncio.sleep(BREATH_S)
+
+
+def _mailbox(message: Message) -> Mailbox:
+    return message.mailbox

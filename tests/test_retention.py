@@ -15,13 +15,13 @@ from service import retention as module
 from service.cdr.event import leg_of_event
 from service.cdr.times import LocalTimes
 from service.config_schema import Retention as Days
-from service.errors import NotFoundError, UnavailableError
+from service.errors import ConflictError, NotFoundError, UnavailableError
 from service.media import Media
 from service.model import Counts, Message
 from service.pbx import Pbx
 from service.retention import DAY_S, Retention
 from service.store import calls, held, journal, messages
-from tests.parts import BOX, Parts, parts
+from tests.parts import BOX, NEXT, OTHER, Parts, parts
 
 INTERNAL = re.compile(r"^\d{2,6}$")
 LONG_AGO = "0b5f6c1e-6a67-5d9b-8f43-2f1f3f4c5d6e.wav"
@@ -172,6 +172,28 @@ class AwayPbx(Pbx):
         if self.tries == 1:
             raise UnavailableError("the PBX is away")
         return await super().delete(wanted)
+
+
+class StubbornPbx(Pbx):
+    """One that does not remove what lies in one mailbox."""
+
+    async def delete(self, wanted: Sequence[Message]) -> int:
+        if any(message.mailbox == BOX for message in wanted):
+            raise ConflictError(f"the PBX did not remove {len(wanted)} messages of {BOX}")
+        return await super().delete(wanted)
+
+
+async def test_a_mailbox_that_cannot_be_pruned_keeps_no_other_from_being(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AT_ONCE", 2)
+    for number, mailbox in enumerate((BOX, BOX, BOX, NEXT, OTHER)):
+        house.it.leave(mailbox, msg_id=f"{1000 + number}-0000000{number}")
+    await house.it.ingest.everything()
+    pbx = StubbornPbx(house.it.store, house.it.ingest, None, spool=house.it.root, media=house.media)
+    with pytest.raises(ConflictError, match="100@default"):
+        await Retention(house.it.store, pbx, house.media, Days(messages_days=1), house.clock).prune()
+    assert [message.mailbox for message in await house.it.live()] == [BOX] * 3
 
 
 async def test_what_cannot_be_pruned_now_is_pruned_the_next_time(

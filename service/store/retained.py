@@ -1,11 +1,11 @@
 """What is older than it is to be kept: which messages, and what the journal still tells of them (`[retention]`)."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import orjson
 
-from service.model import Message
+from service.model import Mailbox, Message
 from service.store import messages
 from service.store.transaction import Transaction
 
@@ -13,11 +13,12 @@ _ORIGTIME = "json_extract(state, '$.envelope.origtime')"
 _START = "json_extract(state, '$.start')"
 
 
-def outdated(conn: sqlite3.Connection, before: int, limit: int) -> list[Message]:
-    """Messages received before then (epoch seconds) that are still here, the oldest first."""
+def outdated(conn: sqlite3.Connection, before: int, limit: int, but: Collection[Mailbox] = ()) -> list[Message]:
+    """Messages received before then (epoch seconds) that are still here, the oldest first; of any `but` these boxes."""
     rows = conn.execute(
-        "SELECT id FROM message WHERE deleted_ms IS NULL AND origtime < ? ORDER BY origtime, id LIMIT ?",
-        (before, limit),
+        "SELECT id FROM message WHERE deleted_ms IS NULL AND origtime < ? AND mailbox_id NOT IN"
+        " (SELECT id FROM mailbox WHERE name IN (SELECT value FROM json_each(?))) ORDER BY origtime, id LIMIT ?",
+        (before, orjson.dumps([str(mailbox) for mailbox in but]), limit),
     )
     return messages.by_ids(conn, [row[0] for row in rows])
 
