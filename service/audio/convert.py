@@ -36,14 +36,17 @@ MOST_WAITING = 32
 PATIENCE_S = 10.0
 """So long who asks waits for a conversion; it goes on, and what comes of it is there for who asks again."""
 TIME_LIMIT_S = 10.0
-LONGEST_S = 60.0
-"""What one conversion may take: TIME_LIMIT_S and a second more for two minutes of audio, but no more than this."""
+LONGEST_S = 180.0
+"""What one conversion may take: TIME_LIMIT_S and a second more for every minute of audio, but no more than this.
+
+Opus is the slowest to make: an hour of it takes 20 s of a processor of 2023, and may take 70.
+"""
 FAILED_S = 600.0
 """So long a file that could not be converted is not tried again."""
 MOST_FAILED = 1000
 MAX_COMPRESSED = 64 * 1024 * 1024
 
-_AUDIO_S_PER_S = 120
+_AUDIO_S_PER_S = 60
 _LEAST_BYTES_PER_S = 1000  # of a file whose length is not known
 _GRACE_S = 1.0
 _DELETED = "message.deleted"
@@ -196,7 +199,7 @@ class Converter:
         if too_large:
             raise InvalidInputError("the audio is too long to be converted")
         length_s = size / _LEAST_BYTES_PER_S if layout is None else layout.duration_ms / 1000
-        limit = min(self._time_limit + length_s / _AUDIO_S_PER_S, LONGEST_S)
+        limit = allowed_s(length_s, self._time_limit)
         with self._deadline(limit) as deadline:
             if target is WAV and layout is not None and self._decoders.knows(layout):
                 _write_wav(out, layout, self._decoders.pcm(fd, layout, deadline), deadline)
@@ -221,6 +224,11 @@ class Converter:
             yield deadline
         finally:
             self._deadlines.discard(deadline)
+
+
+def allowed_s(length_s: float, least: float = TIME_LIMIT_S) -> float:
+    """How many seconds the conversion of so long a file may take."""
+    return min(least + length_s / _AUDIO_S_PER_S, LONGEST_S)
 
 
 def _write_wav(out: int, layout: Layout, pieces: Generator[bytes], deadline: Deadline) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from service.audio import TARGETS, AudioCache, Converter, GsmLibrary, NoDecoderError, Original
-from service.audio.convert import MAX_COMPRESSED
+from service.audio.convert import MAX_COMPRESSED, allowed_s
 from service.errors import InvalidInputError, UnavailableError
 from service.model import Counts, Mailbox, Record
 from tests.api.world import message
@@ -267,6 +267,13 @@ async def test_a_conversion_that_hangs_costs_its_time_and_is_gone(bench: Bench) 
         assert children() == []
     assert bench.starts() == 1
     assert bench.kept() == set()
+
+
+def test_an_hour_of_audio_has_the_time_that_a_slow_machine_takes_and_no_file_has_more_than_three_minutes() -> None:
+    encoding_an_hour_s = 20
+    assert allowed_s(3) < 11
+    assert allowed_s(3600) > 3 * encoding_an_hour_s
+    assert allowed_s(10**9) == 180
 
 
 @pytest.mark.parametrize("suffix", ["sln", "ulaw", "gsm", "g722", "mp3", "ogg", "wav"])
