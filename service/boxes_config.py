@@ -23,6 +23,7 @@ from service.voicemail_conf import LONGEST_LINE, NAME, Config, Entry, known_box,
 log = logging.getLogger(__name__)
 
 LARGEST_FILE = 16 << 20
+MOST_BOXES = 100_000
 EFFECT_S = 5.0
 LOOK_S = 0.05
 RIGHTS = "add `config` to `write` of our section in manager.conf, then `manager reload`"
@@ -89,10 +90,18 @@ class PbxConfig:
 
     async def users(self) -> list[Told]:
         """The boxes app_voicemail has in its memory. Raises UnavailableError."""
-        answer = await self._ask("VoicemailUsersList", {})
+        listed: list[Told] = []
+
+        def take(event: Event) -> None:
+            if len(listed) <= MOST_BOXES and (told := _told(event)) is not None:
+                listed.append(told)
+
+        answer = await self._ask("VoicemailUsersList", {}, take)
         if not answer.ok:
             raise UnavailableError(f"the PBX does not tell its mailboxes: {answer.message}")
-        return await asyncio.to_thread(lambda: [told for told in map(_told, answer.events) if told is not None])
+        if len(listed) > MOST_BOXES:
+            raise UnavailableError(f"the PBX has more than {MOST_BOXES} mailboxes")
+        return listed
 
     async def user(self, mailbox: Mailbox) -> Told | None:
         """A box as app_voicemail has it, also one from realtime; None where it has none. Raises UnavailableError."""
@@ -138,10 +147,10 @@ class PbxConfig:
             ) from None
         return told
 
-    async def _ask(self, name: str, fields: Mapping[str, str]) -> Response:
+    async def _ask(self, name: str, fields: Mapping[str, str], each: Callable[[Event], None] | None = None) -> Response:
         if self._ami is None:
             raise UnavailableError("the PBX cannot be asked: [ami] enabled is false")
-        return await self._ami.action(name, fields)
+        return await self._ami.action(name, fields, each=each)
 
     def _prepare(self, before: Config) -> None:
         """See that the file may be changed, and keep it as it is before the first time."""

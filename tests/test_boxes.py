@@ -13,6 +13,7 @@ from typing import Literal
 
 import pytest
 
+from service.ami import Limits
 from service.boxes import Boxes
 from service.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from service.model import Mailbox
@@ -87,6 +88,21 @@ async def test_a_box_that_the_pbx_has_from_elsewhere_is_listed_and_not_changed(
                 await change()
         assert here.conf == before
         assert await here.boxes.pin_of(rita) is None
+
+
+async def test_more_boxes_than_a_list_may_have_are_not_taken_for_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.boxes.SOON", Limits(max_list=2))
+    async with office(tmp_path) as here:
+        await here.boxes.refresh()
+        assert len(await here.listed()) == 6
+        monkeypatch.setattr("service.boxes_config.MOST_BOXES", 5)
+        here.write(here.conf + "206 => 1234,One More\n")
+        await here.pbx.reload()
+        with pytest.raises(UnavailableError, match="more than 5 mailboxes"):
+            await here.boxes.refresh()
+        assert len(await here.listed()) == 6
 
 
 async def test_the_run_tells_after_a_login_and_goes_on_when_the_pbx_was_away(tmp_path: Path) -> None:

@@ -39,11 +39,13 @@ class Limits:
     a row: with these values at most 14 s after the last answer. The first try after a loss comes within `first_retry`,
     those after it at random between `retry_min` and a bound that doubles up to `retry_max`; a connection that held for
     `stable_after` starts that anew. A refused login waits `refused_min`, doubling to `refused_max`. A line may be as
-    long as one of a configuration file that is told by `GetConfig`, a message as long as 10,000 boxes in that.
+    long as one of a configuration file that is told by `GetConfig`, a message as long as that file may be. `listing` is
+    for a list that is handed out as it comes, `max_list` for the entries of one that is not.
     """
 
     login: float = 10.0
     action: float = 10.0
+    listing: float = 60.0
     max_actions: int = 64
     max_list: int = 20_000
     ping_interval: float = 5.0
@@ -56,7 +58,7 @@ class Limits:
     refused_min: float = 30.0
     refused_max: float = 300.0
     max_line: int = 8 * 1024 + 512
-    max_message: int = 4 * 1024 * 1024
+    max_message: int = 24 * 1024 * 1024
 
     def retry_range(self, attempt: int) -> tuple[float, float]:
         """Between which delays to draw the wait before a new connection, after `attempt` tries that failed."""
@@ -84,9 +86,10 @@ class Counters:
 class _Action(Action):  # type: ignore[misc] # panoramisk ships no types
     """An action on its way: numbering, framing and future are panoramisk's, what completes it is not."""
 
-    def __init__(self, fields: Mapping[str, str], max_list: int) -> None:
+    def __init__(self, fields: Mapping[str, str], max_list: int, each: Callable[[Event], None] | None = None) -> None:
         super().__init__(fields)
         self.max_list = max_list
+        self.each = each
         self.opened: Response | None = None
 
     def add_message(self, message: Event | Response) -> bool:
@@ -103,7 +106,7 @@ class _Action(Action):  # type: ignore[misc] # panoramisk ships no types
             return self._finish(replace(self.opened, events=tuple(self.responses)))
         if listing == "cancelled" or len(self.responses) >= self.max_list:
             return self._finish(replace(self.opened, ok=False, message="The list was cut short"))
-        self.responses.append(message)
+        (self.responses.append if self.each is None else self.each)(message)
         return False
 
     def _finish(self, response: Response) -> bool:
@@ -115,8 +118,8 @@ class _Action(Action):  # type: ignore[misc] # panoramisk ships no types
 class Link(Manager):  # type: ignore[misc] # panoramisk ships no types
     """A connection from its opening to its end; it is not used again after that.
 
-    `lost` is done, with the reason in words, once it ended. `bug` is the exception that `on_event` raised, if that
-    was the reason: it belongs to whoever runs the link.
+    `lost` is done, with the reason in words, once it ended; `heard` is when the PBX last sent anything. `bug` is the
+    exception that `on_event` raised, if that was the reason: it belongs to whoever runs the link.
     """
 
     def __init__(
@@ -136,6 +139,7 @@ class Link(Manager):  # type: ignore[misc] # panoramisk ships no types
         self.closed: asyncio.Future[None] = self.loop.create_future()
         self.greeted: asyncio.Future[None] = self.loop.create_future()
         self.bug: Exception | None = None
+        self.heard = self.loop.time()
         self._limits = limits
         self._wanted = wanted
         self._on_event = on_event
@@ -172,13 +176,24 @@ class Link(Manager):  # type: ignore[misc] # panoramisk ships no types
         if not answer.ok:
             raise RefusedError(answer.message or "no reason given")
 
-    async def request(self, name: str, fields: Mapping[str, str], *, within: float | None = None) -> Response:
-        """Send an action and wait for its whole answer. UnavailableError if none comes `within` seconds or at all."""
+    async def request(
+        self,
+        name: str,
+        fields: Mapping[str, str],
+        *,
+        within: float | None = None,
+        each: Callable[[Event], None] | None = None,
+    ) -> Response:
+        """Send an action and wait for its whole answer. UnavailableError if none comes `within` seconds or at all.
+
+        `each` gets every entry of a list as it comes, must not raise, and none is kept for the answer then.
+        """
         check_fields(fields)
         if self.lost.done():
             raise UnavailableError(self.lost.result())
-        action = _Action({"Action": name, **fields}, self._limits.max_list)
-        limit = self._limits.action if within is None else within
+        action = _Action({"Action": name, **fields}, self._limits.max_list, each)
+        usual = self._limits.action if each is None else self._limits.listing
+        limit = usual if within is None else within
         try:
             async with asyncio.timeout(limit):
                 return cast("Response", await self.send_action(action))
@@ -201,6 +216,7 @@ class Link(Manager):  # type: ignore[misc] # panoramisk ships no types
     def received(self, data: bytes) -> None:
         """Take bytes from the PBX: hand out events, answer actions. What a bug of ours raises is kept in `bug`."""
         stream, counters = self.stream, self._counters
+        self.heard = self.loop.time()
         skipped, malformed = stream.skipped, stream.malformed
         try:
             for message in stream.feed(data, tagged=self.outstanding > 0):

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.ami import Offer, Response
+from service.ami import Offer, Response, State
 from service.errors import InvalidInputError, UnavailableError
 from tests.ami.harness import SOON, Heard, client, running
-from tests.ami.pbx import GREETING, Peer, Script, playing, recording, waiting
+from tests.ami.pbx import GREETING, Peer, Script, event, playing, recording, waiting
 
 
 def answering(name: str, raw: bytes) -> Script:
@@ -72,6 +72,28 @@ async def test_a_list_that_is_cut_short_is_not_taken_for_a_whole_one(end: str) -
         answer = await ami.action("VoicemailUsersList")
         assert not answer.ok
         assert "cut short" in answer.message
+
+
+async def test_a_long_list_is_handed_out_as_it_comes_and_the_pbx_is_taken_for_alive_while_it_comes() -> None:
+    """Asterisk answers no ping before it has told the whole list."""
+
+    async def script(peer: Peer) -> None:
+        await peer.accept("VoicemailUsersList")
+        asked = await peer.expect("VoicemailUsersList")
+        peer.answer(asked, EventList="start")
+        for number in range(3):
+            assert (await peer.action())["Action"] == "Ping"
+            peer.send(event("Entry", ActionID=asked["ActionID"], Number=str(number)))
+        peer.send(event("EntryComplete", ActionID=asked["ActionID"], EventList="Complete"))
+        await peer.stay()
+
+    limits = replace(SOON, max_list=1, action=0.1, ping_interval=0.01, ping_timeout=0.3, ping_misses=1)
+    handed: list[str] = []
+    async with playing(script) as pbx, running(pbx.port, limits) as (ami, heard):
+        await heard.connected()
+        answer = await ami.action("VoicemailUsersList", each=lambda entry: handed.append(entry.fields.get("Number")))
+        assert (answer.ok, answer.events, handed) == (True, (), ["0", "1", "2"])
+        assert heard.times(State.CONNECTED) == len(heard.states) == 1
 
 
 async def test_a_move_that_failed_is_told_in_the_words_of_the_pbx() -> None:

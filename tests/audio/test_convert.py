@@ -306,7 +306,7 @@ async def test_the_process_is_limited(bench: Bench, tmp_path: Path) -> None:
         await until(lambda: bench.starts() == 1)
         found = limits(children()[0])
     assert found["Max address space"] == str(512 * 1024 * 1024)
-    assert found["Max cpu time"] == "60"
+    assert found["Max cpu time"] == "180"
     assert found["Max file size"] == "0"
     with pytest.raises((InvalidInputError, UnavailableError)):
         await asking
