@@ -76,13 +76,20 @@ def set_(  # noqa: PLR0917 -- typer takes a command's options so
     ] = None,
     config_file: Config = None,
 ) -> None:
-    """Set the phone number, the customer or, of a box the PBX does not know, the PIN of a mailbox."""
+    """Set the phone number, the customer or, of a box the PBX does not know, the PIN of a mailbox.
+
+    The mailbox need not be known yet, so that this can be done before the daemon's first start.
+    """
     if phone is None and customer is None and pin is None:
         raise typer.BadParameter("name what to set: --phone, --customer or --pin")
     settings = settings_of(ctx, config_file)
     pin_hash = None if pin is None else hashed(pin_number(pin))
     with changing(settings.store.path, settings.pbx.name) as tx:
+        is_new = not mailboxes.is_known(tx.conn, box)
+        mailboxes.ensure(tx, box)
         if pin_hash is not None:
             mailboxes.set_pin_hash(tx, box, pin_hash)
         if phone is not None or customer is not None:
             mailboxes.set_fields(tx, box, phone=phone, customer=customer)
+    if is_new:
+        typer.echo(f"note: {box} holds no message, and the PBX has not told of it yet: is it spelled right?", err=True)

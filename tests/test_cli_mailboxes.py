@@ -41,14 +41,20 @@ def test_what_is_not_named_stays_and_an_empty_text_takes_away(voicemaild: Run, c
     assert voicemaild("mailbox", "list", "--config", config).lines[0].split("\t")[-2:] == ["", "C7"]
 
 
-@pytest.mark.parametrize("arguments", [("102", "--customer", "x"), ("101", "--phone", "+998901234567")])
-def test_a_box_that_is_not_known_and_a_number_that_is_taken_fail(
-    voicemaild: Run, config: Path, arguments: Sequence[str]
-) -> None:
+def test_a_box_that_is_not_known_yet_is_set_too_and_its_spelling_is_doubted(voicemaild: Run, config: Path) -> None:
+    for expected in (1, 0):
+        done = voicemaild("mailbox", "set", "102", "--phone", "+998901234567", "--config", config)
+        assert (done.code, done.err.count("102@default holds no message")) == (0, expected)
+    assert voicemaild("mailbox", "list", "--config", config).lines[-1] == "102@default\t0\t0\t0\t0\t+998901234567\t"
+
+
+@pytest.mark.parametrize("box", ["101", "102"])
+def test_a_number_that_is_taken_fails(voicemaild: Run, config: Path, box: str) -> None:
     voicemaild("mailbox", "set", "100", "--phone", "+998901234567", "--config", config)
-    done = voicemaild("mailbox", "set", *arguments, "--config", config)
+    done = voicemaild("mailbox", "set", box, "--phone", "+998901234567", "--config", config)
     assert done.code == 1
     assert len(done.err.splitlines()) == 1
+    assert "102@default" not in voicemaild("mailbox", "list", "--config", config).out
 
 
 @pytest.mark.parametrize(
