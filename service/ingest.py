@@ -21,8 +21,9 @@ from service.model import Known, Mailbox, Message
 from service.spool import MailboxScan, Scanner
 from service.spool.listing import Listings
 from service.spool.scan import empty
-from service.store import Store, Transaction, mailboxes, reconcile
-from service.store.reconcile import Outside
+from service.store import Store, Transaction, fill, mailboxes, reconcile
+from service.store.fill import Change
+from service.store.read_rows import Outside
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def outside_number(internal: re.Pattern[str]) -> Outside:
     """The rule for `external_number`: the caller's number, unless he shows none or it is an extension of this PBX."""
 
     def outside(number: str) -> str | None:
-        if not any(character.isdigit() for character in number) or internal.search(number):
+        if not any(map(str.isdigit, number)) or internal.search(number):
             return None
         return number
 
@@ -302,15 +303,12 @@ class Ingest:
         if not differing and not agreeing:
             return True
 
+        changes = [Change(look.scan.mailbox, look.generation, look.change, look.scan.looked) for look in differing]
+
         def write(tx: Transaction) -> list[bool]:
             for look in agreeing:
                 mailboxes.set_looked(tx, look.scan.mailbox, look.generation, look.scan.looked)
-            return [
-                reconcile.apply(
-                    tx, look.scan.mailbox, look.generation, look.change, self._outside, looked=look.scan.looked
-                )
-                for look in differing
-            ]
+            return fill.apply_all(tx, changes, self._outside)
 
         applied = await self._store.write(write)
         for look, done in zip(differing, applied, strict=True):

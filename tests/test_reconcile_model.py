@@ -28,7 +28,8 @@ from service.simulator.spool import SpoolWriter
 from service.simulator.tone import voice
 from service.spool import MailboxScan, Rejects, Scanner, open_audio
 from service.spool.listing import Listings
-from service.store import connect, journal, mailboxes, messages, reconcile
+from service.store import connect, fill, journal, mailboxes, messages, reconcile
+from service.store.fill import Change
 from service.store.query import Query
 from service.store.transaction import Transaction
 
@@ -106,7 +107,7 @@ class Bench:
     def write(self, scan: MailboxScan, generation: int, change: Difference) -> None:
         if change:
             with self.transaction() as tx:
-                assert reconcile.apply(tx, scan.mailbox, generation, change, lambda number: number)
+                assert fill.apply_all(tx, [Change(scan.mailbox, generation, change)], lambda number: number) == [True]
         if scan.listings is not None:
             self.remembered[scan.mailbox] = (generation + bool(change), scan.listings)
 

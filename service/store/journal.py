@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
@@ -26,17 +27,35 @@ def append(tx: Transaction, record_type: str, mailbox: Mailbox | None, state: Re
     tx.records.append(Record(seq, tx.now_ms, record_type, tx.pbx, mailbox, state, delta))
 
 
-def append_calls(tx: Transaction, changes: Sequence[tuple[str, Call]]) -> None:
-    """Write the records of many calls, each a type and a state, in order."""
+class News(NamedTuple):
+    """What `append` takes of one record."""
+
+    type: str
+    mailbox: Mailbox | None
+    state: RecordState
+    delta: int = 0
+
+
+def append_all(tx: Transaction, news: Sequence[News]) -> None:
+    """Write many records, in order."""
     first = bounds(tx.conn)[1] + 1
     now_ms, pbx, dump = tx.now_ms, tx.pbx, codec.dump
     tx.conn.executemany(
-        "INSERT INTO journal (time_ms, type, pbx, mailbox, delta, state) VALUES (?, ?, ?, '', 0, ?)",
-        [(now_ms, record_type, pbx, dump(call)) for record_type, call in changes],
+        "INSERT INTO journal (time_ms, type, pbx, mailbox, delta, state) VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (now_ms, record_type, pbx, "" if mailbox is None else str(mailbox), delta, dump(state))
+            for record_type, mailbox, state, delta in news
+        ],
     )
     tx.records += [
-        Record(seq, now_ms, record_type, pbx, None, call) for seq, (record_type, call) in enumerate(changes, first)
+        Record(seq, now_ms, record_type, pbx, mailbox, state, delta)
+        for seq, (record_type, mailbox, state, delta) in enumerate(news, first)
     ]
+
+
+def append_calls(tx: Transaction, changes: Sequence[tuple[str, Call]]) -> None:
+    """Write the records of many calls, each a type and a state, in order."""
+    append_all(tx, [News(record_type, None, call) for record_type, call in changes])
 
 
 @dataclass(frozen=True, slots=True)

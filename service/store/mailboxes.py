@@ -3,13 +3,14 @@
 import hashlib
 import sqlite3
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from service.errors import ConflictError, InvalidInputError, NotFoundError
-from service.model import Box, Counts, Folder, Mailbox, Status, View
+from service.model import Box, Counts, Folder, Mailbox, Message, Status, View
 from service.store import journal
 from service.store.transaction import Transaction
 
@@ -29,15 +30,19 @@ def derived_uuid(name: str) -> str:
     return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
+def box_uuid(pbx: str, mailbox: Mailbox) -> str:
+    """The uuid of a mailbox, which follows from its identity."""
+    return derived_uuid(f"{pbx}/{mailbox.context}/{mailbox.extension}")
+
+
 def ensure(tx: Transaction, mailbox: Mailbox) -> int:
     """The row id of a mailbox, which is made when it is not known yet."""
     row = tx.conn.execute("SELECT id FROM mailbox WHERE name = ?", (str(mailbox),)).fetchone()
     if row is not None:
         return int(row[0])
-    box_uuid = derived_uuid(f"{tx.pbx}/{mailbox.context}/{mailbox.extension}")
     cursor = tx.conn.execute(
         "INSERT INTO mailbox (uuid, name, context, extension) VALUES (?, ?, ?, ?)",
-        (box_uuid, str(mailbox), mailbox.context, mailbox.extension),
+        (box_uuid(tx.pbx, mailbox), str(mailbox), mailbox.context, mailbox.extension),
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
@@ -172,6 +177,11 @@ def recount(tx: Transaction, mailbox: Mailbox, mailbox_id: int) -> None:
         (after.new, after.old, after.saved, after.urgent, mailbox_id),
     )
     journal.append(tx, "unread", mailbox, after, after.new - before.new)
+
+
+def counted(messages: Sequence[Message]) -> Counts:
+    """The badge of a mailbox that holds these messages and no others."""
+    return _counted(Counter((message.status, message.folder) for message in messages))
 
 
 def _counted(numbers: Mapping[tuple[Status, Folder], int]) -> Counts:

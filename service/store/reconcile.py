@@ -1,20 +1,16 @@
 """What reconcile reads and writes: the only way the state of voicemail changes here."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import orjson
 
 from service.difference import Difference
 from service.model import Found, Known, Mailbox, Message, Status
-from service.store import journal, links, mailboxes, messages
+from service.store import journal, links, mailboxes, messages, read_rows
+from service.store.read_rows import Outside
 from service.store.transaction import Transaction
-
-Outside = Callable[[str], str | None]
-"""Gives a caller's number where that is no extension of this PBX, else None."""
-
 
 _KNOWN = "id, msg_id, given, folder, msgnum, txt_inode, txt_mtime_ns, txt_size, audio_inode"
 
@@ -123,7 +119,7 @@ def _put(tx: Transaction, mailbox: Mailbox, mailbox_id: int, found: Found, outsi
         return
     before, deleted = row
     after = _merged(before, found, outside)
-    tx.conn.execute(_UPDATE, (*_values(after, found), after.id))
+    tx.conn.execute(read_rows.UPDATE, (*read_rows.values(after, found), after.id))
     if _is_hidden(tx, after.id):
         return
     if deleted:  # what was kept of it in the trash is nobody's now
@@ -182,68 +178,12 @@ def _insert(
 
     `again` makes its uuid another than the one of that identity.
     """
-    assert found.envelope is not None
-    message = Message(
-        id=0,
-        uuid=mailboxes.derived_uuid(f"{tx.pbx}/{mailbox.context}/{mailbox.extension}/{found.msg_id}{again}"),
-        pbx=tx.pbx,
-        mailbox=mailbox,
-        msg_id=found.msg_id,
-        folder=found.folder,
-        msgnum=found.msgnum,
-        envelope=found.envelope,
-        external_number=outside(found.envelope.caller_id_number),
-        audio=found.audio,
-    )
-    cursor = tx.conn.execute(_INSERT, (message.uuid, mailbox_id, mailbox.extension, *_values(message, found)))
+    message = read_rows.message(tx.pbx, mailbox, found, outside, message_id=read_rows.last_id(tx.conn) + 1, again=again)
+    cursor = tx.conn.execute(read_rows.INSERT, read_rows.inserted(message, mailbox_id, found))
     if cursor.rowcount == 0:
         return False
-    assert cursor.lastrowid is not None
-    journal.append(tx, "message.new", mailbox, replace(message, id=cursor.lastrowid))
+    journal.append(tx, "message.new", mailbox, message)
     return True
-
-
-_WRITTEN = (
-    "msg_id, given, folder, msgnum, txt_inode, txt_mtime_ns, txt_size, origtime, txt_duration, src, caller_id_name,"
-    " external_number, callerchan, urgent, category, local_status, status, duration, suffix, audio_size,"
-    " audio_mtime_ns, audio_inode, audio_head, content_type, duration_ms, sample_rate, channels, truncated, measured"
-)
-_MARKS = ", ".join("?" * (_WRITTEN.count(",") + 1))
-_INSERT = f"INSERT INTO message (uuid, mailbox_id, dst, {_WRITTEN}) VALUES (?, ?, ?, {_MARKS}) ON CONFLICT DO NOTHING"
-_UPDATE = f"UPDATE message SET ({_WRITTEN}) = ({_MARKS}), held = NULL WHERE id = ?"
-
-
-def _values(message: Message, found: Found) -> tuple[Any, ...]:
-    envelope, audio = message.envelope, message.audio
-    txt_inode, mtime_ns, size = found.stamp
-    if audio is None:
-        sound: tuple[Any, ...] = (None,) * 10 + (1,)
-    else:
-        file = audio.file
-        inode = messages.signed(file.inode)
-        sound = (file.suffix, file.size, file.mtime_ns, inode, file.head, audio.content_type, audio.duration_ms)
-        sound += (audio.sample_rate, audio.channels, audio.truncated, audio.levels is not None)
-    return (
-        message.msg_id,
-        envelope.msg_id != "",
-        message.folder.value,
-        message.msgnum,
-        messages.signed(txt_inode),
-        mtime_ns,
-        size,
-        envelope.origtime,
-        envelope.duration,
-        envelope.caller_id_number,
-        envelope.caller_id_name,
-        message.external_number,
-        envelope.callerchan,
-        envelope.urgent,
-        envelope.category,
-        message.local_status,
-        message.status.value,
-        message.duration,
-        *sound,
-    )
 
 
 def _relocate(tx: Transaction, mailbox: Mailbox, found: Found) -> None:
