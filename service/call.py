@@ -145,6 +145,8 @@ class Call:
     `key` is the smallest linkedid that any of its legs tells, else their uniqueid. `start` and `end` are epoch seconds,
     `duration` and `conversation` whole seconds. `recording` is the file the PBX told of, or "". `uniqueids` are its
     channels'. `voicemails` were left in it, the first first. `legs` is empty where nobody asked for them.
+    `outlying` are those of `src` and `dst` that are extensions of mailboxes but no parties: they look like outside
+    numbers.
     """
 
     id: int
@@ -166,6 +168,7 @@ class Call:
     voicemails: tuple[Left, ...] = ()
     integration: tuple[Integration, ...] = ()
     legs: tuple[Leg, ...] = ()
+    outlying: tuple[Party, ...] = ()
 
     @property
     def extensions(self) -> frozenset[str]:
@@ -176,11 +179,12 @@ class Call:
     def takes_part(self, context: str, extension: str) -> bool:
         """Whether this mailbox, or its extension, takes part in it: surely, where two tenants have the extension.
 
-        An extension that is no party, for it looks like an outside number, is known by its number alone.
+        An extension that is no party, for it looks like an outside number, is known by its number, and where two
+        tenants have it by the context of a leg.
         """
         if any(left.mailbox == f"{extension}@{context}" for left in self.voicemails):
             return True
-        parties = [party for party in self.parties if party.extension == extension]
+        parties = [party for party in (*self.parties, *self.outlying) if party.extension == extension]
         if not parties:
             return extension in (self.src, self.dst)
         return any(party.is_box(context, extension) for party in parties)

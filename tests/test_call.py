@@ -1,8 +1,10 @@
 """Who takes part in a call."""
 
+from dataclasses import replace
+
 import pytest
 
-from service.call import Call
+from service.call import Call, Party
 from tests.calls import call, leg, party
 
 
@@ -32,6 +34,16 @@ def test_of_two_tenants_with_one_extension_that_one_takes_part_whose_context_tel
     contexts: tuple[str, ...], known: tuple[str, ...], expected: list[str]
 ) -> None:
     assert boxes(call(1, "998901234567", party("100", *contexts, known=known), dst="100")) == expected
+
+
+def test_of_two_tenants_with_one_number_that_looks_like_an_outside_one_the_context_tells_too() -> None:
+    known = ("default", "sales")
+    told = call(1, "5551234", party("101"), dst="101")
+    assert boxes(replace(told, outlying=(party("5551234", "default", known=known),))) == [
+        "101@default",
+        "5551234@default",
+    ]
+    assert boxes(replace(told, outlying=(Party("5551234", (), known),))) == ["101@default"]
 
 
 def test_the_mailbox_of_a_voicemail_takes_part_and_no_other_of_its_extension() -> None:

@@ -1,7 +1,7 @@
 """Calls as they are stored: read as `Call`, with all that hangs on them, in a few queries for any number of them."""
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -24,7 +24,11 @@ def load(conn: sqlite3.Connection, ids: Sequence[int], *, legs: bool = False) ->
     rows = conn.execute(f"SELECT {_CALL} FROM call WHERE id {_THESE}", (asked,)).fetchall()
     if not rows:
         return []
-    pbx, told, parties = pbx_name(conn), _integration(conn, asked), _parties(conn, rows)
+    pbx, told, extensions = pbx_name(conn), _integration(conn, asked), {row[0]: orjson.loads(row[15]) for row in rows}
+    seen = {extension for some in extensions.values() for extension, _ in some}
+    known = known_contexts(conn, seen.union(*(row[5:7] for row in rows)))
+    parties = {one: _parties(some, known) for one, some in extensions.items()}
+    outlying = _outlying(conn, rows, parties, known)
     parts = (
         {one: judge.in_order(leg for _, leg in some) for one, some in stored_legs(conn, ids).items()} if legs else {}
     )
@@ -51,6 +55,7 @@ def load(conn: sqlite3.Connection, ids: Sequence[int], *, legs: bool = False) ->
             voicemails=voicemails(row[13]),
             integration=told.get(call_id, ()),
             legs=parts.get(call_id, ()),
+            outlying=outlying.get(call_id, ()),
         )
     return [found[call_id] for call_id in ids if call_id in found]
 
@@ -104,12 +109,37 @@ def with_known(parties: Sequence[Party], known: Mapping[str, tuple[str, ...]]) -
     return tuple(Party(party.extension, party.contexts, known.get(party.extension, ())) for party in parties)
 
 
-def _parties(conn: sqlite3.Connection, rows: Iterable[Sequence[Any]]) -> dict[int, tuple[Party, ...]]:
-    told = {row[0]: orjson.loads(row[15]) for row in rows}
-    known = known_contexts(conn, {extension for some in told.values() for extension, _ in some})
+def outlying_parties(
+    src: str, dst: str, parties: Sequence[Party], known: Mapping[str, tuple[str, ...]], legs: Iterable[Leg]
+) -> Iterator[Party]:
+    """`Call.outlying`: `known` has the contexts of all mailboxes of `src` and of `dst`."""
+    own = {party.extension for party in parties}
+    for number in dict.fromkeys((src, dst)):
+        boxes = known.get(number, ())
+        if boxes and number not in own:
+            contexts = {leg.dcontext for leg in legs if number in (leg.src, leg.dst)} - {""}
+            yield Party(number, tuple(sorted(contexts)[: judge.MOST_CONTEXTS]), boxes)
+
+
+def _parties(told: Iterable[tuple[str, Sequence[str]]], known: Mapping[str, tuple[str, ...]]) -> tuple[Party, ...]:
+    return tuple(Party(extension, tuple(contexts), known.get(extension, ())) for extension, contexts in told)
+
+
+def _outlying(
+    conn: sqlite3.Connection,
+    rows: Iterable[Sequence[Any]],
+    parties: Mapping[int, Sequence[Party]],
+    known: Mapping[str, tuple[str, ...]],
+) -> dict[int, tuple[Party, ...]]:
+    """`Call.outlying` of those of these calls that have any: seldom one does."""
+    own = {one: {party.extension for party in some} for one, some in parties.items()}
+    some = [row for row in rows if any(number in known and number not in own[row[0]] for number in row[5:7])]
+    if not some:
+        return {}
+    legs = stored_legs(conn, [row[0] for row in some])
     return {
-        call_id: tuple(Party(extension, tuple(contexts), known.get(extension, ())) for extension, contexts in some)
-        for call_id, some in told.items()
+        row[0]: tuple(outlying_parties(row[5], row[6], parties[row[0]], known, [leg for _, leg in legs[row[0]]]))
+        for row in some
     }
 
 

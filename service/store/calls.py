@@ -5,7 +5,7 @@ What is stored follows from the legs that were told alone: not from their order,
 
 import re
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any
@@ -17,7 +17,7 @@ from service.cdr import judge, merge
 from service.model import Imported, View
 from service.store import call_joins, call_news, call_rows, call_writes, journal, links
 from service.store.call_joins import Group, Joined
-from service.store.call_rows import known_contexts, load, ordered_names, with_known
+from service.store.call_rows import known_contexts, load, ordered_names, outlying_parties, with_known
 from service.store.call_writes import Draft, Writes
 from service.store.mailboxes import derived_uuid
 from service.store.transaction import Transaction
@@ -119,9 +119,13 @@ _VISIBLE = """call.id IN (
     UNION ALL
     SELECT other.id FROM box CROSS JOIN call AS other ON other.src = box.extension AND other.type = 1
         WHERE NOT EXISTS (SELECT 1 FROM party WHERE party.extension = box.extension AND party.call_id = other.id)
+        AND (box.sole OR EXISTS (SELECT 1 FROM leg WHERE leg.call_id = other.id AND leg.dcontext = box.context
+            AND box.extension IN (leg.src, leg.dst)))
     UNION ALL
     SELECT other.id FROM box CROSS JOIN call AS other ON other.dst = box.extension AND other.type <> 3
         WHERE NOT EXISTS (SELECT 1 FROM party WHERE party.extension = box.extension AND party.call_id = other.id)
+        AND (box.sole OR EXISTS (SELECT 1 FROM leg WHERE leg.call_id = other.id AND leg.dcontext = box.context
+            AND box.extension IN (leg.src, leg.dst)))
     UNION ALL
     SELECT call_channel.call_id FROM box CROSS JOIN mailbox USING (extension, context)
         CROSS JOIN message ON message.mailbox_id = mailbox.id AND message.uniqueid <> ''
@@ -244,7 +248,7 @@ def _count_changes(tx: Transaction, drafts: Sequence[Draft], left: dict[int, tup
 
 def _changes(tx: Transaction, drafts: Sequence[Draft], left: dict[int, tuple[Left, ...]]) -> list[call_news.News]:
     """What is new or another now, with the type of its record; takes the drafts' own out of `left`."""
-    known = known_contexts(tx.conn, {party.extension for draft in drafts for party in draft.parties})
+    known = known_contexts(tx.conn, {number for draft in drafts for number in _numbers(draft)})
     found = list[call_news.News]()
     for draft in drafts:
         now = _call(tx.pbx, draft, known, left.pop(draft.id, None) if left else None)
@@ -258,6 +262,12 @@ def _changes(tx: Transaction, drafts: Sequence[Draft], left: dict[int, tuple[Lef
 
 _outside = attrgetter(*(field.name for field in fields(Call) if field.name not in ("pbx", "integration", "legs")))
 """What anybody outside can see of a call: a leg that changes nothing of this is not told."""
+
+
+def _numbers(draft: Draft) -> Iterator[str]:
+    """All that may be the extension of a mailbox."""
+    yield from (draft.verdict.src, draft.verdict.dst)
+    yield from (party.extension for party in draft.parties)
 
 
 def _call(pbx: str, draft: Draft, known: Mapping[str, tuple[str, ...]], voicemails: tuple[Left, ...] | None) -> Call:
@@ -275,4 +285,5 @@ def _call(pbx: str, draft: Draft, known: Mapping[str, tuple[str, ...]], voicemai
         voicemails,
         before.integration if before else (),
         tuple(draft.legs),
+        tuple(outlying_parties(draft.verdict.src, draft.verdict.dst, draft.parties, known, draft.legs)),
     )

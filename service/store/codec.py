@@ -78,6 +78,7 @@ def _call(fields: dict[str, Any]) -> Call:
             "voicemails": tuple(Left(**left) for left in fields["voicemails"]),
             "integration": tuple(map(_integration, fields["integration"])),
             "legs": tuple(Leg(*leg) for leg in fields["legs"]),
+            "outlying": tuple(map(_party, fields.get("outlying", ()))),  # what was written before had none
         }
     )
 

@@ -265,7 +265,8 @@ def test_nothing_told_is_nothing_done(tx: Transaction) -> None:
 
 
 CHANNEL = "PJSIP/trunk-00000009"
-BOXES = [BOX, NEXT, OTHER, Mailbox("default", "15551234567"), Mailbox("other", "900")]
+DESK, DESK_OF_OTHERS = Mailbox("default", "15551234567"), Mailbox("other", "15551234567")
+BOXES = [BOX, NEXT, OTHER, DESK, Mailbox("other", "900"), DESK_OF_OTHERS]
 LEGS = [
     leg(1, src="100", dst="15550000000", dcontext="default", channel="PJSIP/100-1"),
     leg(2, src="100", dst="101", dcontext="other", channel="PJSIP/100-2"),
@@ -354,6 +355,15 @@ def test_of_two_tenants_with_one_extension_each_sees_its_own_calls(tx: Transacti
         mailboxes.ensure(tx, mailbox)
     record(tx, LEGS[0], LEGS[1], LEGS[3])
     assert (shown(tx, frozenset([BOX])), shown(tx, frozenset([OTHER]))) == ([1], [2, 3])
+
+
+def test_of_two_tenants_with_one_extension_that_looks_like_an_outside_number_each_sees_its_own_calls(
+    tx: Transaction,
+) -> None:
+    for mailbox in (DESK, DESK_OF_OTHERS):
+        mailboxes.ensure(tx, mailbox)
+    record(tx, LEGS[2], LEGS[3], LEGS[6], LEGS[7])
+    assert (shown(tx, frozenset([DESK])), shown(tx, frozenset([DESK_OF_OTHERS]))) == ([4], [2, 3])
 
 
 def test_another_pattern_for_extensions_has_all_calls_judged_anew(tx: Transaction) -> None:

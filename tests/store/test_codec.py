@@ -78,6 +78,7 @@ LEGS = st.builds(
     st.sampled_from(Disposition),
     TEXTS,
 )
+PARTIES = st.lists(st.builds(Party, TEXTS, *[st.lists(TEXTS, max_size=2).map(tuple)] * 2), max_size=2).map(tuple)
 CALLS = st.builds(
     Call,
     *[NUMBERS, TEXTS, TEXTS, TEXTS, NUMBERS, NUMBERS, TEXTS, TEXTS, st.none() | TEXTS, NUMBERS, NUMBERS],
@@ -85,13 +86,14 @@ CALLS = st.builds(
     st.sampled_from(CallStatus),
     TEXTS,
     uniqueids=st.lists(TEXTS, max_size=3).map(tuple),
-    parties=st.lists(st.builds(Party, TEXTS, *[st.lists(TEXTS, max_size=2).map(tuple)] * 2), max_size=2).map(tuple),
+    parties=PARTIES,
     voicemails=st.lists(st.builds(Left, TEXTS, TEXTS, NUMBERS), max_size=2).map(tuple),
     integration=st.lists(
         st.builds(Integration, NUMBERS, TEXTS, st.sampled_from(IntegrationStatus), st.none() | TEXTS, NUMBERS, NUMBERS),
         max_size=2,
     ).map(tuple),
     legs=st.lists(LEGS, max_size=2).map(tuple),
+    outlying=PARTIES,
 )
 STATES = st.one_of(
     st.tuples(st.sampled_from(["message.new", "message.updated", "message.deleted"]), MESSAGES),
