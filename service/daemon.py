@@ -108,6 +108,7 @@ async def _assemble(settings: Settings, store: Store, worker: AudioWorker, conve
     seq, badges = await store.read(mailboxes.snapshot)
     feed = Feed(seq, badges)
     store.on_commit(feed.publish)
+    store.on_transaction(metrics.store_commit_seconds.observe)
     await take_over(store, feed, tokens)
     ingest = await _ingest(settings, store, health, metrics)
     media = Media(settings.store.path.with_name("media"))

@@ -216,6 +216,8 @@ class Ingest:
                     await asyncio.sleep(delay)  # Asterisk is moving files in it; there is nothing to wait on
                     delay = min(2 * delay, 0.1)
         except TimeoutError:
+            if self._store.busy:  # for all this time, or nearly: a transaction takes milliseconds
+                raise UnavailableError("the store cannot write: another process keeps the database locked") from None
             raise UnavailableError(f"mailbox {mailbox} does not come to rest") from None
 
     async def look_again(self, *wanted: Message) -> None:

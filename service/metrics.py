@@ -6,7 +6,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from service import __version__
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-_AMI_STATES = ("connecting", "connected", "refused", "disabled")  # contract 10; `service.health.AmiState` has them too
+_STORE_STATES = ("ok", "failing")  # contract 10; `service.health` has all these states too
+_SPOOL_STATES = ("ok", "scanning", "polling", "missing")
+_AMI_STATES = ("connecting", "connected", "refused", "disabled")
 _BLINK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -35,7 +37,7 @@ class Metrics:
             "voicemaild_reconcile_seconds", "time to reconcile one mailbox", buckets=_BLINK, registry=registry
         )
         self.changes = Counter(
-            "voicemaild_message_changes", "journal records of messages and badges", ["type"], registry=registry
+            "voicemaild_message_changes", "journal records of messages, badges and calls", ["type"], registry=registry
         )
         self.spool_rejects = Counter(
             "voicemaild_spool_rejects", "files in the spool that were not believed", ["reason"], registry=registry
@@ -55,6 +57,12 @@ class Metrics:
         )
         self.journal_seq = Gauge("voicemaild_journal_seq", "last position in the journal", registry=registry)
         self.unread_messages = Gauge("voicemaild_unread_messages", "unread messages, all boxes", registry=registry)
+        self.store_state = Enum(
+            "voicemaild_store_state", "whether the store can be written", states=list(_STORE_STATES), registry=registry
+        )
+        self.spool_state = Enum(
+            "voicemaild_spool_state", "how the spool is followed", states=list(_SPOOL_STATES), registry=registry
+        )
         self.store_commit_seconds = Histogram(
             "voicemaild_store_commit_seconds", "time of one transaction", buckets=_BLINK, registry=registry
         )

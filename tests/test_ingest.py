@@ -259,6 +259,17 @@ async def test_a_mailbox_that_does_not_come_to_rest_is_unavailable(it: Parts, mo
     assert it.records == []
 
 
+async def test_a_store_that_keeps_a_command_waiting_is_told_as_what_it_is(
+    it: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingesting, "COMMAND_TIMEOUT_S", 0.05)
+    it.leave()
+    with closing(sqlite3.connect(it.store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(UnavailableError, match="the store cannot write: another process"):
+            await it.ingest.reconcile(BOX)
+
+
 async def test_a_spool_or_a_store_that_cannot_be_used_is_told_to_who_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

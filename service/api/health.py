@@ -41,4 +41,6 @@ class Probes:
 
     async def counts(self, _request: web.Request) -> web.Response:
         """`GET /metrics`."""
+        self.metrics.store_state.state(self.health.store.state.value)
+        self.metrics.spool_state.state(self.health.spool.state.value)
         return web.Response(body=self.metrics.render(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})

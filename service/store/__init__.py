@@ -86,7 +86,9 @@ class Store:
         self._readers = cycle(readers)
         self._waiting: asyncio.Queue[_Change[Any]] = asyncio.Queue(MOST_WAITING)
         self._closing = threading.Event()
+        self._busy = False
         self._on_commit: Callable[[Sequence[Record]], None] = lambda _records: None
+        self._on_transaction: Callable[[float], None] = lambda _seconds: None
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -120,6 +122,10 @@ class Store:
         """Have the records of every commit handed to `callback`, in order, on the event loop, right after it."""
         self._on_commit = callback
 
+    def on_transaction(self, callback: Callable[[float], None]) -> None:
+        """Have `callback` told how many seconds each transaction took, the wait for its lock included."""
+        self._on_transaction = callback
+
     async def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         """Run `fn` on one of the read connections; all it reads is of one moment.
 
@@ -140,6 +146,11 @@ class Store:
         await self._waiting.put(change)
         return await asyncio.shield(change.done)  # a caller that goes away does not stop a statement anyway
 
+    @property
+    def busy(self) -> bool:
+        """Whether a transaction is under way."""
+        return self._busy
+
     def hurry(self) -> None:
         """From now on wait for no other process for more than a second: the end is near."""
         self._closing.set()
@@ -154,7 +165,7 @@ class Store:
                 self._waiting.task_done()
 
     async def _commit(self, batch: Sequence[_Change[Any]]) -> None:
-        fns = [change.fn for change in batch]
+        fns, began, self._busy = [change.fn for change in batch], time.monotonic(), True
         try:
             outcomes = await self._writer.run(lambda conn: _transact(conn, self.pbx, fns, self._closing))
         except sqlite3.OperationalError as error:
@@ -163,6 +174,8 @@ class Store:
         else:
             self._note_failure("")
             self.commits += 1
+        self._busy = False
+        self._on_transaction(time.monotonic() - began)
         records = [record for outcome in outcomes for record in outcome.records]
         if records:
             self._on_commit(records)

@@ -38,6 +38,15 @@ async def test_trouble_shows(site: Site, store: StoreState, ami: AmiState, statu
     assert (answer.status, answer.json["status"], answer.json["ami"]["state"]) == (status, word, ami.value)
 
 
+async def test_a_part_in_trouble_shows_in_the_metrics_until_it_is_over(site: Site) -> None:
+    for state in (StoreState.FAILING, StoreState.OK):
+        site.health.store, site.health.spool = Part(state, ""), Part(SpoolState.POLLING, "")
+        lines = (await site.ask("/metrics", None)).body.decode().splitlines()
+        failing = float(state is StoreState.FAILING)
+        assert f'voicemaild_store_state{{voicemaild_store_state="failing"}} {failing}' in lines
+        assert 'voicemaild_spool_state{voicemaild_spool_state="polling"} 1.0' in lines
+
+
 async def test_metrics_are_prometheus_text(site: Site) -> None:
     answer = await site.ask("/metrics", None)
     assert answer.status == 200

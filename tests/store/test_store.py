@@ -176,6 +176,21 @@ async def test_what_is_told_is_committed(tmp_path: Path) -> None:
     assert found == [[7]]
 
 
+async def test_how_long_each_transaction_took_is_told_also_of_one_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "BUSY_TIMEOUT_S", 0)
+    took: list[float] = []
+    async with opened(tmp_path / "voicemaild.db") as ledger:
+        ledger.store.on_transaction(took.append)
+        await ledger.store.write(noting(1))
+        with closing(sqlite3.connect(ledger.store.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await failure_of(ledger.store.write(noting(2)))
+    assert len(took) == 2
+    assert 0 < took[0] < PATIENCE_MS / 1000 <= took[1]
+
+
 # --- callers that go away, and the end
 
 
