@@ -30,6 +30,8 @@ SETTLE_S = 0.5
 COARSE_NS = 1_000_000_000
 """So far the times of files may lag behind the clock."""
 MOST_TOLD = 100
+NOT_YET = "it is not there yet"
+"""So it is on a PBX without calls so far: nobody need act."""
 _IMPORT = "voicemaild import-cdr FILE reads a file that was missed"
 
 
@@ -96,7 +98,8 @@ class MasterCsv:
             found = await asyncio.to_thread(trail, self._path, place, files)
             if found.current is None and found.old is None and not found.between:
                 self._known = None
-                return "it is not there", "it comes with the first call; else see [cdr] csv, and load cdr_csv.so"
+                problem = NOT_YET if place.inode == 0 else "it is not there"
+                return problem, "it comes with the first call; else see [cdr] csv, and load cdr_csv.so"
             if found.lost and (found.current is not None or found.between):
                 log.warning("calls may be missing, the file read last is gone path=%s remedy=%r", self._path, _IMPORT)
             if found.old is not None:
@@ -172,7 +175,8 @@ class MasterCsv:
 
     def _tell(self, problem: str, remedy: str) -> None:
         if problem and problem != self.problem:
-            log.warning("calls are not filled in path=%s reason=%r remedy=%r", self._path, problem, remedy)
+            level = logging.INFO if problem == NOT_YET else logging.WARNING
+            log.log(level, "calls are not filled in path=%s reason=%r remedy=%r", self._path, problem, remedy)
         if self.problem and not problem:
             log.info("calls are filled in again path=%s", self._path)
         self.problem = problem

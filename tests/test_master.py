@@ -88,15 +88,26 @@ async def test_half_a_line_at_the_first_start_is_a_call_that_is_still_to_come(at
 async def test_the_first_lines_of_a_file_that_was_not_there_are_news(
     at: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     for _ in range(3):
         await at.look()
-    assert "not there" in at.master.problem
-    assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
+    assert "not there yet" in at.master.problem
+    assert [record.levelname for record in caplog.records if "not filled in" in record.message] == ["INFO"]
     at.restart()
     at.append(1)
     await at.look()
     assert at.news() == ["call.new"]
     assert at.master.problem == ""
+
+
+async def test_a_file_that_was_followed_and_is_gone_is_warned_of_once(
+    following: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    following.path.unlink()
+    for _ in range(3):
+        await following.look()
+    assert following.master.problem == "it is not there"
+    assert [record.levelname for record in caplog.records if "not filled in" in record.message] == ["WARNING"]
 
 
 async def test_a_file_that_comes_back_is_told_of(at: Desk, caplog: pytest.LogCaptureFixture) -> None:

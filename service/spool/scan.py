@@ -286,7 +286,7 @@ class _Reader:
         if not envelope.msg_id and abs(self._now - status.st_mtime) < SETTLING_S:
             self.pending = True  # Asterisk may be about to write one in
             return None
-        audio, digest = self._audio(fd, msgnum, suffixes, hashed=self.nameless or not envelope.msg_id)
+        audio, digest = self._audio(folder, fd, msgnum, suffixes, hashed=self.nameless or not envelope.msg_id)
         self.nameless = self.nameless or not envelope.msg_id
         fingerprint = _fingerprint(envelope, digest) if digest is not None else ""
         stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
@@ -305,24 +305,24 @@ class _Reader:
         self._scanner.rejects.note(f"{self._mailbox}/{where}", reason)
 
     def _audio(
-        self, folder: int, msgnum: int, suffixes: Iterable[str], *, hashed: bool
+        self, folder: Folder, place: int, msgnum: int, suffixes: Iterable[str], *, hashed: bool
     ) -> tuple[Audio | None, bytes | None]:
         """The best audio that can be read, and the hash of its content where that is wanted (b"" of none)."""
         for suffix in suffixes:
             name = f"msg{msgnum:04d}.{suffix}"
             try:
-                fd, _status = open_regular(name, folder)
+                fd, _status = open_regular(name, place)
             except Refused as refused:
-                self._refuse(name, refused.reason)
+                self._refuse(f"{folder}/{name}", refused.reason)
                 continue
             except PermissionError:  # the message counts all the same, as it does for Asterisk
-                self._refuse(name, "permission")
+                self._refuse(f"{folder}/{name}", "permission")
                 continue
             try:
                 audio = self._scanner.described(suffix, fd)
                 if audio is not None:
                     return audio, _digest(fd) if hashed else None
-                self._refuse(name, "no_audio")
+                self._refuse(f"{folder}/{name}", "no_audio")
             finally:
                 os.close(fd)
         return None, b"" if hashed else None
@@ -362,7 +362,7 @@ def _fingerprint(envelope: Envelope, audio: bytes) -> str:
 
 
 def _printable(name: str) -> str:
-    return name.encode("utf-8", "backslashreplace").decode()
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def empty(root: Path) -> UnavailableError:

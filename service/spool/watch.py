@@ -26,6 +26,7 @@ RESTART_S = 0.5
 MISSING_S = 1.0
 NEW_CONTEXT_S = 1.0
 RETRY_S = 60.0
+_NAME_REMEDY = "; a file or directory with a name that is not UTF-8 is in the way: remove or rename it"
 _FOLDERS = frozenset(folder.value for folder in Folder)
 
 
@@ -92,7 +93,7 @@ class Watcher:
         if self._watching:
             log.warning("spool watcher restarted error=%r", str(error))
             return RESTART_S
-        self._tell(str(error))
+        self._tell(f"{error}{_NAME_REMEDY if 'Unable to decode path' in str(error) else ''}")
         return RETRY_S
 
     def _tell(self, reason: str) -> None:

@@ -63,7 +63,9 @@ def test_every_directory_of_a_context_is_a_mailbox(house: House) -> None:
     assert house.refused == {}
 
 
-def test_a_name_that_no_mailbox_can_have_costs_a_refusal_and_no_more(house: House) -> None:
+def test_a_name_that_no_mailbox_can_have_costs_a_refusal_and_no_more(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
     house.folder()
     for name in (b"a b", b"new\nline", b"\xff\xfe", b"...", b"x" * 100):
         Path(os.fsdecode(os.fsencode(house.root / "default") + b"/" + name)).mkdir()
@@ -72,6 +74,7 @@ def test_a_name_that_no_mailbox_can_have_costs_a_refusal_and_no_more(house: Hous
     (house.root / "link").symlink_to("/")
     assert house.scanner.mailboxes() == [BOX]
     assert house.refused == {"name": 10, "link": 2}
+    assert any(r"default/\\xff\\xfe" in message for message in caplog.messages)
 
 
 def test_a_spool_that_is_not_there_is_told_in_words(tmp_path: Path) -> None:

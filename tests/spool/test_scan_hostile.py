@@ -30,7 +30,9 @@ def test_hostile_files_cost_a_refusal_each_and_hide_no_message(house: House, tmp
     }  # fmt: skip
 
 
-def test_hostile_audio_costs_its_message_the_audio_alone(house: House, tmp_path: Path) -> None:
+def test_hostile_audio_costs_its_message_the_audio_alone(
+    house: House, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(voice(0.5, 1))
     place = house.folder()
@@ -45,6 +47,7 @@ def test_hostile_audio_costs_its_message_the_audio_alone(house: House, tmp_path:
         (number, None) for number in range(4)
     ]
     assert house.refused == {"link": 1, "not_regular": 1, "no_audio": 1, "hard_link": 1}
+    assert "spool file refused file='100@default/INBOX/msg0000.wav' reason=link" in caplog.messages
 
 
 def test_a_refused_format_leaves_the_others(house: House) -> None:

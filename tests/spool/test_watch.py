@@ -235,6 +235,16 @@ async def test_a_spool_that_is_not_there_yet_is_told_once_and_tried_again(
         task.cancel()
 
 
+async def test_a_directory_whose_name_is_not_utf_8_is_told_with_what_to_do_about_it(root: Path) -> None:
+    (Path(os.fsdecode(os.fsencode(root / "default") + b"/1\xff")) / "INBOX").mkdir(parents=True)
+    heard = Heard(root)
+    watcher = Watcher(root, heard.on_hint, heard.on_restart, heard.on_state)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(watcher.run())
+        await heard.until(lambda: any("remove or rename it" in detail for works, detail in heard.states if not works))
+        task.cancel()
+
+
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
