@@ -106,12 +106,12 @@ def _parse(text: str) -> datetime | None:
 def _fitting(starts: tuple[int, ...], ends: tuple[int, ...], made: int | None, duration: int | None) -> tuple[int, int]:
     """The pair of readings that agrees best with what is known; never an end before its start."""
 
-    def doubt(pair: tuple[int, int]) -> tuple[bool, int, int]:
+    def doubt(pair: tuple[int, int]) -> tuple[bool, bool, int, int]:
         start, end = pair
         misfit = 0 if duration is None else abs(end - start - duration)
         if made is None:
-            return end < start, misfit, start
-        return start < made - _LEEWAY_S, misfit, abs(start - made)
+            return False, end < start, misfit, start
+        return start < made - _LEEWAY_S, end < start, misfit, abs(start - made)
 
     start, end = min(product(starts, ends), key=doubt)
     return start, max(start, end)

@@ -76,6 +76,15 @@ def test_a_call_over_the_change_begins_in_the_first_and_ends_in_the_second_hour(
     assert told(start, answer, end) == [start, answer, end]
 
 
+@pytest.mark.parametrize(("begun", "lasted"), [(-1200, 60), (-1200, 1800), (600, 60)])
+def test_in_the_hour_that_comes_twice_an_end_comes_after_its_start_though_no_duration_is_told(
+    begun: int, lasted: int
+) -> None:
+    start = BACK + begun
+    read = LocalTimes(BERLIN).read(f"{start}.7", wall(start), "", wall(start + lasted), None, None)
+    assert read == (start, None, start + lasted)
+
+
 def test_a_leg_that_begins_long_after_its_channel_is_not_read_before_it() -> None:
     made = BACK + 1200
     start = made + 2100  # the other reading of it, before the channel was made, is nearer
