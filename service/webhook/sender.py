@@ -33,14 +33,25 @@ class Limits:
 
 
 class Sender:
-    """Sends to one endpoint, while its block runs. No redirects, cookies, proxies, credentials of the environment."""
+    """Sends to one endpoint, while its block runs. No redirects, cookies, proxies, credentials of the environment.
 
-    def __init__(self, webhook: Webhook, *, limits: Limits | None = None, lookup: Lookup = socket.getaddrinfo) -> None:
+    `tls` says whose certificates are trusted, None: those the system trusts.
+    """
+
+    def __init__(
+        self,
+        webhook: Webhook,
+        *,
+        limits: Limits | None = None,
+        lookup: Lookup = socket.getaddrinfo,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._url = webhook.url
         self._secret = webhook.secret.get_secret_value()
         self._public = not webhook.allow_private
         self._limits = limits or Limits()
         self._lookup = lookup
+        self._tls = tls
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -48,6 +59,7 @@ class Sender:
         self._stack.push_async_callback(resolver.close)  # a connector closes none that it was given
         connector = aiohttp.TCPConnector(
             resolver=resolver,
+            ssl=self._tls or True,
             use_dns_cache=False,  # what a name resolves to is looked at for every connection
             socket_factory=guarded_socket if self._public else None,
             limit=PARALLEL,

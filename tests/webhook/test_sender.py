@@ -2,9 +2,11 @@ import asyncio
 import contextlib
 import re
 import socket
+import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -14,14 +16,34 @@ from service.webhook.address import Lookup
 from service.webhook.answer import Answer, Outcome
 from service.webhook.sender import Limits, Sender
 from tests.webhook.test_address import Names
-from tests.webhook.world import QUICK, SECRET, Clock, Receiver, breaking_off, endpoint, hanging, hanging_up, saying
+from tests.webhook.world import (
+    QUICK,
+    SECRET,
+    Clock,
+    Receiver,
+    breaking_off,
+    endpoint,
+    hanging,
+    hanging_up,
+    receiver,
+    saying,
+)
 
 BODY = b'{"type":"test","data":{"uuid":"1"}}'
 
 
-async def send(webhook: Webhook, *, now: float, limits: Limits = QUICK, lookup: Lookup | None = None) -> Answer:
-    given = {} if lookup is None else {"lookup": lookup}
-    async with Sender(webhook, limits=limits, **given) as sender:
+TLS = Path(__file__).parent.parent / "fixtures" / "tls"
+
+
+async def send(
+    webhook: Webhook,
+    *,
+    now: float,
+    limits: Limits = QUICK,
+    lookup: Lookup = socket.getaddrinfo,
+    tls: ssl.SSLContext | None = None,
+) -> Answer:
+    async with Sender(webhook, limits=limits, lookup=lookup, tls=tls) as sender:
         return await sender.send("msg_1", BODY, now)
 
 
@@ -176,6 +198,32 @@ async def test_plain_http_where_tls_was_wanted_is_told_without_the_url(crm: Rece
     said = await send(endpoint("crm", crm.url.replace("http:", "https:") + "?key=1"), now=clock())
     assert said.outcome is Outcome.POSTPONED
     assert re.fullmatch(r"cannot connect to 127\.0\.0\.1 port \d+: [A-Z_]+", said.words)
+
+
+@pytest.mark.parametrize(
+    ("host", "certificate", "trusted", "said"),
+    [
+        ("crm.example", "crm", "crm", ""),
+        ("crm.example", "crm", "", "self-signed certificate"),
+        ("other.example", "crm", "crm", "Hostname mismatch, certificate is not valid for 'other.example'."),
+        ("127.0.0.1", "crm", "crm", "IP address mismatch, certificate is not valid for '127.0.0.1'."),
+        ("crm.example", "expired", "expired", "certificate has expired"),
+    ],
+)
+async def test_over_tls_only_who_has_a_certificate_for_that_name_is_told_anything(
+    *, host: str, certificate: str, trusted: str, said: str, clock: Clock
+) -> None:
+    own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    own.load_cert_chain(TLS / f"{certificate}.pem", TLS / "key.pem")
+    trust = ssl.create_default_context(cafile=TLS / f"{trusted}.pem") if trusted else None
+    async with receiver(clock, own) as crm:
+        webhook = endpoint("crm", crm.url.replace("127.0.0.1", host))
+        told = await send(webhook, now=clock(), lookup=Names(["127.0.0.1"]), tls=trust)
+    if said:
+        assert told == Answer(Outcome.POSTPONED, f"its certificate is not accepted: {said}")
+    else:
+        assert told == Answer(Outcome.DELIVERED, "204")
+    assert len(crm.hits) == (said == "")
 
 
 async def test_a_name_that_is_none_is_told(clock: Clock) -> None:

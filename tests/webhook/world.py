@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -136,16 +137,16 @@ class Receiver:
 
 
 @contextlib.asynccontextmanager
-async def receiver(clock: Clock) -> AsyncIterator[Receiver]:
+async def receiver(clock: Clock, tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
     """One that listens on a free port of this machine, and ends what hangs with the block."""
     made = Receiver(clock)
     app = web.Application()
     app.router.add_post("/hook", made.take)
     runner = web.AppRunner(app, shutdown_timeout=0.01, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
-    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    made.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}/hook"
     try:
         yield made
     finally:
