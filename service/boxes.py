@@ -178,6 +178,7 @@ class Boxes:
             if not config.may_hold_boxes(mailbox.context):
                 raise InvalidInputError(f"context {mailbox.context} of {NAME} is not one of boxes", "extension")
             await self._check_free(config, mailbox)
+            _check_spelling(config, mailbox.context)
             if wanted.enabled:
                 await self._append(config, mailbox, line)
             else:
@@ -278,6 +279,13 @@ class Boxes:
             raise ConflictError(
                 f"{NAME} has searchcontexts=yes, so there can be but one {mailbox.extension}, and it is in {others[0]}"
             )
+
+
+def _check_spelling(config: Config, context: str) -> None:
+    """Raises InvalidInputError where the PBX has this context in other letters: the box would not be found there."""
+    name = config.context(context) or context
+    if name != context:
+        raise InvalidInputError(f"context {context} is called {name} in {NAME}", "extension")
 
 
 def _contexts_of(config: Config, extension: str) -> list[str]:

@@ -308,7 +308,9 @@ async def test_a_box_that_is_there_is_not_made_again(here: Office, name: str) ->
         await here.boxes.create(box(name), wanted())
 
 
-@pytest.mark.parametrize("name", ["100@general", "100@zonemessages", "100@General", "-x", "*97", "1/2"])
+@pytest.mark.parametrize(
+    "name", ["100@general", "100@zonemessages", "100@General", "200@Default", "200@OTHER", "-x", "*97", "1/2"]
+)
 async def test_a_name_that_is_no_boxs_is_refused(here: Office, name: str) -> None:
     before = here.conf
     context = name.partition("@")[2] or "default"

@@ -159,6 +159,7 @@ async def test_a_removed_box_is_gone_and_its_messages_are_not(house: House, pbx:
         ({"extension": "1 2"}, "letters, digits"),
         ({"extension": "../x"}, "letters, digits"),
         ({"extension": "112@general"}, "not one of boxes"),
+        ({"extension": "112@Default"}, "is called default"),
         ({"password": "123"}, "4 to 10 digits"),
         ({"password": "abc123def"}, "4 to 10 digits"),
         ({"password": 1234}, "The password must be a string."),
