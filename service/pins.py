@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from service.errors import NotFoundError, UnavailableError, VoicemaildError
 from service.model import Mailbox
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PIN = re.compile(r"[0-9]{4,10}\Z", re.ASCII)
 HASHES_AT_ONCE = 2
@@ -76,13 +78,23 @@ class Pins:
         if owned.configured:
             known = await self._of_pbx(owned.box.mailbox)
             return known is not None and hmac.compare_digest(known.encode(), pin.encode())
-        if not owned.pin_hash:
-            return False
+        return bool(owned.pin_hash) and await self._in_turn(verified, owned.pin_hash, pin)
+
+    async def hash_of(self, pin: str) -> str:
+        """What is kept of a PIN that the PBX does not keep. Raises UnavailableError."""
+        return await self._in_turn(hashed, pin)
+
+    async def _in_turn(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What costs memory and time is done off the event loop, only so many at once."""
         try:
-            async with asyncio.timeout(HASH_WAIT_S), self._hashing:
-                return await asyncio.to_thread(verified, owned.pin_hash, pin)
+            async with asyncio.timeout(HASH_WAIT_S):
+                await self._hashing.acquire()
         except TimeoutError:
             raise UnavailableError("too many PINs are being checked at once") from None
+        try:
+            return await asyncio.to_thread(work, *args, **kwargs)
+        finally:
+            self._hashing.release()
 
     def _now(self) -> tuple[int, tuple[int, int]]:
         """Now, the calendar's day, and when that ends."""

@@ -1,11 +1,13 @@
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
 
 import pytest
 
+from service import pins as module
 from service.errors import UnavailableError
 from service.model import Box, Mailbox
 from service.pins import HASHES_AT_ONCE, LockedError, Pins, WrongPinError, hashed, verified
@@ -127,9 +129,30 @@ async def test_of_a_box_the_pbx_does_not_know_a_hash_decides(pins: Pins, pbx: Pb
     assert pbx.asked == []
 
 
-async def test_many_hashes_are_computed_two_at_a_time_and_all_are_answered(pins: Pins) -> None:
+async def test_many_hashes_are_computed_two_at_a_time_and_all_are_answered(
+    pins: Pins, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ours = Owned(ON_PBX.box, configured=False, disabled=False, pin_hash=hashed("1234"))
-    await asyncio.gather(*(pins.check(ours, f"192.0.2.{number}", "1234") for number in range(3 * HASHES_AT_ONCE)))
+    turn, busy, most = threading.Lock(), 0, 0
+
+    def counted(name: str, work: Callable[..., object]) -> None:
+        def counting(*args: str) -> object:
+            nonlocal busy, most
+            with turn:
+                busy, most = busy + 1, max(most, busy + 1)
+            try:
+                return work(*args)
+            finally:
+                with turn:
+                    busy -= 1
+
+        monkeypatch.setattr(module, name, counting)
+
+    counted("verified", verified)
+    counted("hashed", hashed)
+    checks = [pins.check(ours, f"192.0.2.{number}", "1234") for number in range(3 * HASHES_AT_ONCE)]
+    await asyncio.gather(*checks, pins.hash_of("1234"), pins.hash_of("4321"))
+    assert most == HASHES_AT_ONCE
 
 
 def test_a_hash_is_salted_and_nothing_else_opens_it() -> None:

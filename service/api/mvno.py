@@ -10,7 +10,6 @@ a PIN that is no PIN is 422 before anything else is looked at; a box the PBX can
 uuid. A number is found in any usual spelling. At most 1,000 messages are listed, the newest.
 """
 
-import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from service.api.wire import Failure, RefusedError, json_response, sentence
 from service.errors import ConflictError, InvalidInputError, UnavailableError
 from service.model import Mailbox, Message, Status
 from service.phones import e164, shown
-from service.pins import PIN, LockedError, Pins, WrongPinError, hashed
+from service.pins import PIN, LockedError, Pins, WrongPinError
 from service.store import Store, inbox, mailboxes
 from service.store.inbox import Owned, Shelf
 
@@ -99,7 +98,7 @@ class Mvno:
 
     async def _keep(self, mailbox: Mailbox, pin: str) -> None:
         """Keep a hash of the PIN of a box the PBX does not know."""
-        pin_hash = await asyncio.to_thread(hashed, pin)
+        pin_hash = await self.pins.hash_of(pin)
         await self.store.write(lambda tx: mailboxes.set_pin_hash(tx, mailbox, pin_hash))
 
     async def _enter(self, request: web.Request) -> Owned:
