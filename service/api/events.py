@@ -31,6 +31,7 @@ from service.api.edge import Edges
 from service.api.gate import Gate
 from service.api.hub import CLOSE_S, Hub
 from service.api.replay import Page, Replay
+from service.api.sieve import MOST_BYTES
 from service.api.wire import RefusedError, json_response, sentence
 from service.errors import InvalidInputError, NotFoundError, UnavailableError
 from service.model import Mailbox, Principal, Scope
@@ -41,7 +42,8 @@ SUBPROTOCOL = "voicemaild.v1"
 TOKEN_PREFIX = "bearer."  # noqa: S105 -- what stands before one
 HEARTBEAT_S = 20.0
 """After so long a silence a client is asked for a sign of life, which it owes within half of it: 30 s in all."""
-MOST_BYTES = 4096
+ROOM = 2 * MOST_BYTES
+"""What aiohttp's reader takes of a message at most; the sieve lets less through."""
 PAGE = 50
 LIMIT, MOST = 100, 1000
 
@@ -93,7 +95,7 @@ class Events:
         if self.hub.closing:
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "The service stops.", {"Retry-After": "5"})
         ws = web.WebSocketResponse(
-            protocols=(SUBPROTOCOL,), heartbeat=HEARTBEAT_S, compress=False, max_msg_size=MOST_BYTES, timeout=CLOSE_S
+            protocols=(SUBPROTOCOL,), heartbeat=HEARTBEAT_S, compress=False, max_msg_size=ROOM, timeout=CLOSE_S
         )
         if not ws.can_prepare(request):
             raise RefusedError(HTTPStatus.UPGRADE_REQUIRED, "This is a websocket.", {"Upgrade": "websocket"})

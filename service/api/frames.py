@@ -12,6 +12,7 @@ import orjson
 
 from service.api import records
 from service.api.edge import Edge
+from service.api.sieve import MOST_BYTES, TOO_LONG
 from service.call import Call
 from service.errors import InvalidInputError
 from service.model import Counts, Mailbox, Message, Record, View
@@ -132,6 +133,8 @@ PONG: Json = {"type": "pong"}
 
 def parse(text: str) -> Subscription | Ping:
     """What a client sent. Raises InvalidInputError, in words for the client, where it is nothing we know."""
+    if text.endswith(TOO_LONG):
+        raise InvalidInputError(f"this is too long: send at most {MOST_BYTES} bytes at once")
     try:
         command = orjson.loads(text)
     except orjson.JSONDecodeError as problem:

@@ -185,7 +185,8 @@ _LIVE = (
         description=(
             "Text frames, JSON. The first is a `Hello`; then come `Unread` and `MessageChanged` as they happen, and "
             "`Reset` where something had to be left out. The client may send `Subscribe`, answered by `Subscribed`, "
-            "and `Ping`, by `Pong`; anything else by `Misunderstood`. `CallChanged` comes to who subscribed to `call`: "
+            "and `Ping`, by `Pong`; anything else, or longer than 16 KiB, by `Misunderstood`. "
+            "`CallChanged` comes to who subscribed to `call`: "
             "of the calls in which the extensions of his mailboxes take part. A browser gives its token as "
             'subprotocols: `new WebSocket(url, ["voicemaild.v1", "bearer." + token])`.'
         ),

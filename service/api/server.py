@@ -20,6 +20,7 @@ from aiohttp import StreamReader, web
 
 from service.api.edge import is_within
 from service.api.guard import Unrouted, Wrap, route_of
+from service.api.sieve import Sieve
 from service.errors import ConfigError
 from service.metrics import Metrics
 
@@ -107,6 +108,10 @@ class GuardedHandler(web.RequestHandler):
             self._expect_body()
         elif self._head_timer is None and self._between_requests:
             self._head_timer = self._loop.call_later(self._guard.deadlines.head, self._head_is_late)
+
+    def set_parser(self, parser: Any, data_received_cb: Callable[[], None] | None = None) -> None:
+        """Hand what comes to a websocket's parser, but for messages that are too long."""
+        super().set_parser(cast("Any", Sieve(parser)), data_received_cb)
 
     def pause_writing(self) -> None:
         """Start the clock: the client leaves too much unread."""

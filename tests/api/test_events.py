@@ -7,7 +7,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from service.api.events import MOST_BYTES
 from service.model import Counts, Record
 from tests.api.world import Frame, World, receive, receive_until, world
 from tests.calls import call, party
@@ -170,15 +169,6 @@ async def test_what_is_not_understood_is_told_and_the_connection_stays(tmp_path:
         assert await say(ws, type="ping") == {"type": "pong"}
         await w.message("100")
         assert (await receive(ws))["type"] == "message.new"
-
-
-async def test_a_frame_that_is_too_large_ends_the_connection(tmp_path: Path) -> None:
-    async with world(tmp_path / "db") as w, w.ws() as ws:
-        await receive(ws)
-        await ws.send_str(" " * (MOST_BYTES + 1))
-        end = await ws.receive(timeout=20)
-        assert end.type is aiohttp.WSMsgType.CLOSE
-        assert ws.close_code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
 
 
 async def test_a_connection_hears_of_calls_when_it_asks_for_them(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from service.api.events import ROOM
 from service.model import Counts, Imported, Record
 from service.store import journal
 from tests.api.world import (
@@ -222,7 +223,7 @@ async def test_nothing_follows_a_close_frame(tmp_path: Path) -> None:
     async with world(tmp_path / "db") as w:
         with RawClient(w.port) as client:
             await first(client, "hello")
-            client.send_head(5000)  # more than is taken: answered by a close frame
+            client.send_head(ROOM)  # more than is taken: answered by a close frame
             opcodes = []
             with contextlib.suppress(ConnectionError):
                 while True:
