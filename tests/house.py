@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -19,16 +18,10 @@ from service.config_schema import Settings
 from service.model import Mailbox, Scope, View
 from service.simulator.pbx import Simulator
 from service.store import connect, tokens
+from tests.ports import free_port
 
 PATIENCE_S = 20.0
 Frame = dict[str, Any]
-
-
-def free_port() -> int:
-    with socket.socket() as tried:
-        tried.bind(("127.0.0.1", 0))
-        port: int = tried.getsockname()[1]
-        return port
 
 
 def settings_for(

@@ -20,7 +20,8 @@ from service.simulator.exchange import Delays
 from service.simulator.pbx import Simulator
 from service.store import mailboxes
 from service.store.commands import changing
-from tests.house import Frame, House, Socket, free_port, living, new_token, settings_for, visiting
+from tests.house import Frame, House, Socket, living, new_token, settings_for, visiting
+from tests.ports import free_port
 
 SOON = Delays(mwi=0.001, cdr=0.001, boot=0.001)
 

@@ -30,7 +30,8 @@ from tests.api.routing import ROUTES, ask, filled
 from tests.api.site import Answer
 from tests.audio.files import RECORDINGS
 from tests.commands import runner
-from tests.house import PATIENCE_S, Frame, House, Process, free_port, new_token, settings_for, visiting
+from tests.house import PATIENCE_S, Frame, House, Process, new_token, settings_for, visiting
+from tests.ports import free_port
 from tests.tenants import SOON, Things
 from tests.test_daemon import reachable
 

@@ -11,6 +11,7 @@ from service import __version__
 from service.api.openapi import rendered
 from service.cli import leaves, log_to_stderr
 from tests.commands import Run, configuration, process, runner
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -188,9 +189,3 @@ def test_the_journal_gets_lines_with_their_priority(config: Path) -> None:
     with process("run", "--config", config, VOICEMAILD_HTTP__PORT=port, JOURNAL_STREAM="1:2") as daemon:
         assert daemon.stderr is not None
         assert daemon.stderr.readline().startswith("<")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as tried:
-        port: int = tried.getsockname()[1]
-        return port

@@ -18,7 +18,8 @@ from service.errors import ConflictError, UnavailableError
 from service.model import Folder, Scope
 from service.simulator.exchange import Delays
 from service.simulator.pbx import Simulator
-from tests.house import Frame, House, Process, box, free_port, living, new_token, settings_for, visiting
+from tests.house import Frame, House, Process, box, living, new_token, settings_for, visiting
+from tests.ports import free_port
 
 SOON = Delays(mwi=0.001, cdr=0.001, boot=0.001)
 

@@ -1,6 +1,5 @@
 import asyncio
 import logging
-import socket
 from dataclasses import replace
 
 import pytest
@@ -9,6 +8,7 @@ from service.ami import Ami, State
 from service.errors import UnavailableError
 from tests.ami.harness import SOON, Heard, running
 from tests.ami.pbx import GREETING, SECRET, Peer, Script, event, plain, playing, recording, waiting
+from tests.ports import free_port
 
 
 @pytest.mark.parametrize("version", ["16", "22"])
@@ -63,9 +63,7 @@ async def test_while_refused_an_action_says_why_it_cannot_be_done() -> None:
 
 
 async def test_nothing_listening_is_told_in_words_and_connected_to_once_there() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     async with running(port) as (ami, heard):
         await heard.until(lambda: bool(heard.states))
         assert heard.states == [(State.CONNECTING, f"no connection to 127.0.0.1:{port}: Connection refused")]

@@ -10,9 +10,9 @@ from service.simulator.exchange import Delays
 from service.simulator.pbx import Simulator
 from tests.browser.chromium import PROGRAMS, Page, program, running
 from tests.house import House, living, new_token, settings_for
+from tests.left_out import leave_out
 
 SOON = Delays(mwi=0.001, cdr=0.001, boot=0.001)
-_LEFT_OUT = pytest.StashKey[int]()
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
@@ -21,18 +21,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     needing = [item for item in items if "chromium" in getattr(item, "fixturenames", ())]
     for item in needing:
         item.add_marker(pytest.mark.browser)
-    if needing and program() is None:
-        config.stash[_LEFT_OUT] = len(needing)
-        config.hook.pytest_deselected(items=needing)
-        items[:] = [item for item in items if item not in needing]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say loudly what was left out, and why."""
-    count = config.stash.get(_LEFT_OUT, 0)
-    if count:
-        line = f"LEFT OUT: {count} tests in a real browser (tests/browser): none of {', '.join(PROGRAMS)} is there"
-        terminalreporter.write_line(line, yellow=True, bold=True)
+    if program() is None:
+        leave_out(config, items, needing, f"in a real browser (tests/browser): none of {', '.join(PROGRAMS)} is there")
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ from service.simulator.boxes import Box
 from service.simulator.pbx import Simulator
 from service.store import mailboxes
 from service.store.commands import changing
-from tests.house import House, free_port, living, new_token, settings_for
+from tests.house import House, living, new_token, settings_for
+from tests.ports import free_port
 from tests.tenants import SOON, boxes_known
 
 

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from tests.left_out import leave_out
 from tests.pbx.asterisk import Asterisk
 from tests.pbx.process import Options
 from tests.pbx.root import VERSIONS, left_out_reason
@@ -14,7 +15,6 @@ NewAsterisk = Callable[..., Awaitable[Asterisk]]
 """`await new_asterisk("22", Options(...))`: one of the test's own, started."""
 
 _FIXTURES = {"asterisk22", "asterisk16", "pbx22", "pbx16", "pbx", "new_asterisk", "told", "unmapped"}
-_LEFT_OUT = pytest.StashKey[int]()
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
@@ -26,18 +26,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not item.get_closest_marker("timeout"):
             # The first test that asks for a version waits for its build, which has its own limit.
             item.add_marker(pytest.mark.timeout(120, func_only=True))
-    if needing and left_out_reason():
-        config.stash[_LEFT_OUT] = len(needing)
-        config.hook.pytest_deselected(items=needing)
-        items[:] = [item for item in items if item not in needing]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say loudly what was left out, and why."""
-    count = config.stash.get(_LEFT_OUT, 0)
-    if count:
-        line = f"LEFT OUT: {count} tests against a real Asterisk (tests/pbx): {left_out_reason()}"
-        terminalreporter.write_line(line, yellow=True, bold=True)
+    if needing and (reason := left_out_reason()):
+        leave_out(config, items, needing, f"against a real Asterisk (tests/pbx): {reason}")
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ from typing import Self
 
 from tests.pbx.ami_client import AmiClient, AmiError, Packet
 from tests.pbx.asterisk import Asterisk
-from tests.pbx.process import Options, free_port
+from tests.pbx.process import Options
+from tests.ports import free_port
 
 # Beside `[internal]` of conf/extensions.conf: phone 204 answers at once and stays.
 _INSIDE = (

@@ -6,7 +6,6 @@ Programs, modules and prompts are shared; what is written lies in a directory of
 import asyncio
 import fcntl
 import os
-import random
 import secrets
 import shutil
 import signal
@@ -19,6 +18,7 @@ from typing import Self
 
 from tests.pbx.ami_client import Account, AmiClient, AmiError
 from tests.pbx.root import ASTERISK_UID, RUNS_DIR, modules_dir
+from tests.ports import free_port
 
 LAB = Account("lab", "labsecret")
 """The harness's own AMI user; may do everything."""
@@ -267,18 +267,6 @@ def _with_secret(snippet: str, secret: str) -> str:
     """Put a secret in the place of the one that the snippet asks its reader to change."""
     lines = snippet.splitlines()
     return "\n".join(f"secret = {secret}" if line.startswith("secret") else line for line in lines) + "\n"
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    """Give a port that is free now and, being below the ephemeral range, is not taken by chance a moment later."""
-    while True:
-        port = random.randrange(15000, 32000)
-        with socket.socket(socket.AF_INET, kind) as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def _remove_abandoned(runs: Path) -> None:
