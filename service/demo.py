@@ -9,12 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from service import daemon
+from service.cdr.times import LocalTimes
 from service.config_schema import Settings
+from service.master import MasterCsv as Follower
+from service.metrics import Metrics
 from service.model import Scope
 from service.simulator.life import COMPANY, furnish, live
 from service.simulator.master_csv import MasterCsv
 from service.simulator.pbx import Simulator
-from service.store import tokens
+from service.store import Store, tokens
 from service.store.commands import changing
 
 HOST = "127.0.0.1"
@@ -35,6 +38,7 @@ async def demo(announce: Callable[[str], None], port: int = PORT) -> None:
             settings = _settings(state, pbx, port)
             await furnish(pbx, dice, calls=CALLS)
             await daemon.scan(settings, lambda _done, _total: None)  # the page has something to show when it opens
+            await _read_calls(settings)
             secret = await asyncio.to_thread(_token, settings)
             async with asyncio.TaskGroup() as group:
                 afternoon = group.create_task(live(pbx, dice), name="afternoon")
@@ -67,6 +71,14 @@ def _settings(state: Path, pbx: Simulator, port: int) -> Settings:
             "http": {"host": HOST, "port": _free(port)},
         }
     )
+
+
+async def _read_calls(settings: Settings) -> None:
+    """Read the calls that are in Master.csv, from where the daemon goes on."""
+    assert settings.cdr.csv is not None
+    pbx = settings.pbx
+    async with Store.open(settings.store.path, pbx=pbx.name) as store:
+        await Follower(store, settings.cdr.csv, LocalTimes(pbx.timezone), pbx.internal, Metrics()).look()
 
 
 def _free(port: int) -> int:
