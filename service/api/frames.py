@@ -149,7 +149,10 @@ def parse(text: str) -> Subscription | Ping:
 
 def mailboxes(text: str) -> frozenset[Mailbox]:
     """The `mailboxes` of a query: names with commas between. Raises InvalidInputError where one is none."""
-    return frozenset(Mailbox.parse(name.strip()) for name in text.split(","))
+    try:
+        return frozenset(Mailbox.parse(name.strip()) for name in text.split(","))
+    except InvalidInputError as problem:
+        raise InvalidInputError(str(problem), "mailboxes") from problem
 
 
 def _mailboxes(named: object) -> frozenset[Mailbox] | None:

@@ -82,7 +82,7 @@ def failure_of(error: RefusedError | VoicemaildError | web.HTTPException) -> Fai
             allow = error.headers.get("Allow")
             return Failure(error.status, f"{error.reason}.", {"Allow": allow} if allow else {})
         case InvalidInputError():
-            errors = {error.field: [str(error)]} if error.field else _NO_ERRORS
+            errors = {error.field: [sentence(error)]} if error.field else _NO_ERRORS
             return Failure(HTTPStatus.UNPROCESSABLE_ENTITY, sentence(error), {}, errors)
         case NotFoundError():
             return Failure(HTTPStatus.NOT_FOUND, sentence(error))

@@ -250,6 +250,8 @@ async def test_a_page_of_ours_may_open_the_websocket(tmp_path: Path) -> None:
 async def test_a_query_that_can_never_work_is_refused(tmp_path: Path, query: str) -> None:
     async with world(tmp_path / "db") as w:
         assert await w.refused(query, Authorization="Bearer all") == 422
+        async with w.http.get(f"{w.url}/ws{query}", headers={"Authorization": "Bearer all"}) as answer:
+            assert list((await answer.json())["errors"]) == [query[1:].partition("=")[0]]
 
 
 async def test_an_ordinary_request_is_told_that_this_is_a_websocket(tmp_path: Path) -> None:

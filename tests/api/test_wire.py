@@ -26,7 +26,7 @@ from tests.api.site import Site
         (NotFoundError("there is no such message"), Failure(404, "There is no such message.")),
         (ConflictError("It stays."), Failure(409, "It stays.")),
         (UnavailableError("later", 7), Failure(503, "Later.", {"Retry-After": "7"})),
-        (InvalidInputError("no", "limit"), Failure(422, "No.", {}, {"limit": ["no"]})),
+        (InvalidInputError("no", "limit"), Failure(422, "No.", {}, {"limit": ["No."]})),
         (InvalidInputError("no"), Failure(422, "No.")),
         (RefusedError(403, "No.", {"X": "y"}), Failure(403, "No.", {"X": "y"})),
         (
