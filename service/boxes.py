@@ -81,16 +81,15 @@ class Boxes:
         loop = asyncio.get_running_loop()
         while True:
             self._again.clear()
-            pause, began = self._every_s, loop.time()
+            began, failure = loop.time(), ""
             try:
                 await self.refresh()
-                self._failure = ""
-                pause = max(pause, min(SELDOM_S, SHARE * (loop.time() - began)))
             except UnavailableError as error:
-                pause = min(pause, RETRY_S)
-                if str(error) != self._failure:
-                    log.info("boxes not known for now error=%r", str(error))
-                self._failure = str(error)
+                failure = str(error)
+                if failure != self._failure:
+                    log.info("boxes not known for now error=%r", failure)
+            self._failure = failure
+            pause = pause_s(self._every_s, loop.time() - began, failed=bool(failure))
             try:
                 async with asyncio.timeout(pause):
                     await self._again.wait()
@@ -279,6 +278,11 @@ class Boxes:
             raise ConflictError(
                 f"{NAME} has searchcontexts=yes, so there can be but one {mailbox.extension}, and it is in {others[0]}"
             )
+
+
+def pause_s(every_s: float, took_s: float, *, failed: bool) -> float:
+    """How long to wait before the PBX is asked for its boxes again, when that took so long."""
+    return max(min(every_s, RETRY_S) if failed else every_s, min(SELDOM_S, SHARE * took_s))
 
 
 def _check_spelling(config: Config, context: str) -> None:

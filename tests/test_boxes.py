@@ -14,7 +14,7 @@ from typing import Literal
 import pytest
 
 from service.ami import Limits
-from service.boxes import Boxes
+from service.boxes import Boxes, pause_s
 from service.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from service.model import Mailbox
 from service.simulator.boxes import HOUSEHOLD, Box
@@ -114,6 +114,18 @@ async def test_the_run_tells_after_a_login_and_goes_on_when_the_pbx_was_away(tmp
             await here.pbx.reload()
         await until(here, lambda known: "206@other" in known)
         task.cancel()
+
+
+@pytest.mark.parametrize(
+    ("took_s", "failed", "expected"),
+    [(0.01, False, 30), (0.8, False, 40), (20, False, 50), (0.01, True, 5), (20, True, 50)],
+)
+def test_a_pbx_that_takes_long_to_tell_its_boxes_is_asked_seldom_also_where_it_told_too_many(
+    took_s: float,
+    failed: bool,
+    expected: float,  # noqa: FBT001 -- a parameter of the test
+) -> None:
+    assert pause_s(30, took_s, failed=failed) == expected
 
 
 async def until(here: Office, condition: Callable[[dict[str, Known]], bool]) -> None:
