@@ -75,10 +75,10 @@ class Pins:
             raise WrongPinError("the PIN is wrong")
 
     async def _is_right(self, owned: Owned, pin: str) -> bool:
-        if owned.configured:
+        if owned.pin_is_of_pbx:
             known = await self._of_pbx(owned.box.mailbox)
             return known is not None and hmac.compare_digest(known.encode(), pin.encode())
-        return bool(owned.pin_hash) and await self._in_turn(verified, owned.pin_hash, pin)
+        return await self._in_turn(verified, owned.pin_hash, pin)
 
     async def hash_of(self, pin: str) -> str:
         """What is kept of a PIN that the PBX does not keep. Raises UnavailableError."""

@@ -122,8 +122,8 @@ async def test_the_run_tells_after_a_login_and_goes_on_when_the_pbx_was_away(tmp
 )
 def test_a_pbx_that_takes_long_to_tell_its_boxes_is_asked_seldom_also_where_it_told_too_many(
     took_s: float,
-    failed: bool,
-    expected: float,  # noqa: FBT001 -- a parameter of the test
+    failed: bool,  # noqa: FBT001 -- a parameter of the test
+    expected: float,
 ) -> None:
     assert pause_s(30, took_s, failed=failed) == expected
 

@@ -121,6 +121,17 @@ async def test_a_pbx_that_cannot_be_asked_is_nobodys_wrong_pin(pins: Pins, pbx: 
     await pins.check(ON_PBX, HERE, "4321")
 
 
+async def test_a_box_that_the_pbx_has_not_told_yet_has_the_pin_of_the_pbx(pins: Pins, pbx: Pbx) -> None:
+    untold = Owned(ON_PBX.box, configured=False, disabled=False, pin_hash="")
+    await pins.check(untold, HERE, "4321")
+    pbx.away = True
+    with pytest.raises(UnavailableError):
+        await pins.check(untold, HERE, "4321")
+    pbx.away, pbx.pin = False, None
+    with pytest.raises(WrongPinError):
+        await pins.check(untold, HERE, "4321")
+
+
 async def test_of_a_box_the_pbx_does_not_know_a_hash_decides(pins: Pins, pbx: Pbx) -> None:
     ours = Owned(ON_PBX.box, configured=False, disabled=False, pin_hash=hashed("1234"))
     await pins.check(ours, HERE, "1234")

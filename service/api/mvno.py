@@ -88,7 +88,7 @@ class Mvno:
                 HTTPStatus.FORBIDDEN, "PINs are not changed from here: see [pbx] provision.", slug="access_denied"
             )
         try:
-            if owned.configured:
+            if owned.pin_is_of_pbx:
                 await self.set_pin(owned.box.mailbox, pin)
             else:
                 await self._keep(owned.box.mailbox, pin)

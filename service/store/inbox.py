@@ -38,6 +38,11 @@ class Owned:
     disabled: bool
     pin_hash: str
 
+    @property
+    def pin_is_of_pbx(self) -> bool:
+        """Whether the PBX is to be asked for the PIN, also before it has told its boxes for the first time."""
+        return self.configured or not self.pin_hash
+
 
 def by_phone(conn: sqlite3.Connection, phone: str) -> Owned | None:
     """The mailbox of this number (E.164); None where it is nobody's."""
