@@ -175,6 +175,24 @@ class Envelope:
     category: str = ""
 
 
+class Summary(NamedTuple):
+    """What a list shows of a message. Equal ones are shown alike, so that what was written of one may be kept.
+
+    A row of the store as it is: `status` is the number of a `Status`, `audible` 0 where there is no audio. `src` is the
+    caller's number, `duration` in whole seconds.
+    """
+
+    id: int
+    uuid: str
+    extension: str
+    origtime: int
+    src: str
+    external_number: str | None
+    duration: int
+    status: int
+    audible: int
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A voicemail as the store knows it. Identity is (`pbx`, `mailbox`, `msg_id`); `folder` is its state.
@@ -214,6 +232,22 @@ class Message:
         if self.audio is not None and self.audio.duration_ms is not None:
             return self.audio.duration_ms // 1000
         return self.envelope.duration
+
+    @property
+    def summary(self) -> Summary:
+        """What a list shows of it."""
+        envelope = self.envelope
+        return Summary(
+            id=self.id,
+            uuid=self.uuid,
+            extension=self.mailbox.extension,
+            origtime=envelope.origtime,
+            src=envelope.caller_id_number,
+            external_number=self.external_number,
+            duration=self.duration,
+            status=self.status,
+            audible=self.audio is not None,
+        )
 
 
 INODE_BITS = 2**64 - 1

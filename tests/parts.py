@@ -16,8 +16,8 @@ from service.simulator.disk import run
 from service.simulator.spool import Left, SpoolWriter
 from service.simulator.tone import voice
 from service.spool import MailboxScan, Rejects, Scanner
-from service.store import Store, mailboxes, messages
-from service.store.query import Query
+from service.store import Store, mailboxes
+from tests.store.shelf import live
 
 BOX = Mailbox("default", "100")
 NEXT = Mailbox("default", "101")
@@ -87,8 +87,7 @@ class Parts:
         assert run(self.writer.move_steps(left.mailbox, left.msg_id, folder, left.folder))
 
     async def live(self) -> list[Message]:
-        page = await self.store.read(lambda conn: messages.page(conn, None, Query(limit=1000)))
-        return list(page.rows)
+        return await self.store.read(live)
 
     async def badges(self) -> dict[Mailbox, Counts]:
         return await self.store.read(mailboxes.counts)

@@ -28,10 +28,10 @@ from service.simulator.spool import SpoolWriter
 from service.simulator.tone import voice
 from service.spool import MailboxScan, Rejects, Scanner, open_audio
 from service.spool.listing import Listings
-from service.store import connect, fill, journal, mailboxes, messages, reconcile
+from service.store import connect, fill, journal, mailboxes, reconcile
 from service.store.fill import Change
-from service.store.query import Query
 from service.store.transaction import Transaction
+from tests.store.shelf import live
 
 BOXES = (Mailbox("default", "100"), Mailbox("default", "101"), Mailbox("other", "100"))
 FOLDERS = (Folder.INBOX, Folder.URGENT, Folder.OLD, Folder.WORK)
@@ -122,7 +122,7 @@ class Bench:
         self.conn.execute("COMMIT")
 
     def live(self) -> list[Message]:
-        return list(messages.page(self.conn, None, Query(limit=1000)).rows)
+        return live(self.conn)
 
     def heard(self, message: Message) -> bytes | None:
         """What somebody hears who plays this message now; None where he has to ask again."""

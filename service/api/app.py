@@ -19,7 +19,7 @@ from service.api.health import Probes
 from service.api.hub import Hub
 from service.api.laravel import envelope
 from service.api.links import Signer
-from service.api.message_voice import MessageVoice
+from service.api.message_voice import MessageVoice, Rows
 from service.api.mvno import Mvno
 from service.api.playing import Player
 from service.api.recordings import RecordingFiles
@@ -97,7 +97,7 @@ def build(
     player = Player(converter)
     gate = Gate(tokens, Rates(settings.limits.requests_per_second))
     of_messages, of_calls = (Bodies(lambda: (feed.seq, store.commits)) for _ in range(2))
-    message_voice = MessageVoice(store, pbx, gate, edges, of_messages)
+    message_voice = MessageVoice(store, pbx, gate, edges, of_messages, Rows(edges))
     call_history = CallHistory(store, gate, edges, of_calls)
     statistic = Statistic(store, gate, edges, of_calls)
     sounds = Sounds(store, settings.spool.path, media, look_again, gate, edges, player, worker)

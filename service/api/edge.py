@@ -15,6 +15,8 @@ from service.recordings import NOWHERE, Recording, Recordings
 API_PREFIX = "/api/v1"
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:\d{1,5})?\Z", re.ASCII)
 
+_TO_THE_SECOND = len("YYYY-MM-DD HH:MM:SS")
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
@@ -31,7 +33,7 @@ class Edge:
 
     def local_time(self, epoch: int) -> str:
         """Epoch seconds as `YYYY-MM-DD HH:MM:SS` in the PBX's timezone."""
-        return datetime.fromtimestamp(epoch, self.timezone).strftime("%Y-%m-%d %H:%M:%S")
+        return datetime.fromtimestamp(epoch, self.timezone).isoformat(" ", "seconds")[:_TO_THE_SECOND]
 
     def audio_url(self, uuid: str) -> str:
         """A link to a message's audio that needs no token and ends in an hour."""

@@ -10,9 +10,9 @@ under `/api/v1`; links in an answer keep the prefix of the request. Reading need
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol
 
 import orjson
@@ -27,10 +27,11 @@ from service.api.params import ListParams, ListSpec, read_list
 from service.api.records import message_voice
 from service.api.wire import json_response, rendered, sentence
 from service.errors import ConflictError, UnavailableError, VoicemaildError
-from service.model import Message, Principal, Scope, Status
+from service.model import Message, Principal, Scope, Status, Summary, View
 from service.store import Store, mailboxes, messages
 from service.store.query import Query
 
+MOST_ROWS = 1024
 SPEC = ListSpec(
     sorts=("id", "datetime", "src", "dst", "external_number", "duration", "status"),
     texts=("src", "dst", "external_number"),
@@ -45,15 +46,33 @@ class Marks(Protocol):
         """Mark all of them read; returns how many were done. Raises UnavailableError or ConflictError."""
 
 
+class Rows:
+    """The rows that were written last: of a page that has changed, most have not. At most `MOST_ROWS` are kept."""
+
+    def __init__(self, edges: Edges) -> None:
+        self._edges = edges
+        self._written = lru_cache(MOST_ROWS)(self._write)
+
+    def of(self, messages: Iterable[Summary], base_url: str) -> list[orjson.Fragment]:
+        """The messages as JSON, with links that begin with `base_url`. May be called on any thread."""
+        era = self._edges.signer.era
+        return [self._written(message, base_url, era) for message in messages]
+
+    def _write(self, message: Summary, base_url: str, _era: Hashable) -> orjson.Fragment:
+        edge = Edge(self._edges.timezone, base_url, self._edges.signer)
+        return orjson.Fragment(orjson.dumps(message_voice(message, edge)))
+
+
 @dataclass(frozen=True)
 class MessageVoice:
-    """The handlers of message-voice. `pbx` marks, `bodies` keeps what was answered."""
+    """The handlers of message-voice. `pbx` marks, `bodies` and `rows` keep what was answered."""
 
     store: Store
     pbx: Marks
     gate: Gate
     edges: Edges
     bodies: Bodies
+    rows: Rows
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
         """All routes of this dialect under a prefix."""
@@ -74,10 +93,24 @@ class MessageVoice:
         async def render() -> bytes:
             params = read_list(request.query.items(), SPEC, self.edges.timezone)
             urls = PageUrls.of(f"{base_url}/message-voice", request.query.items())
-            edge = Edge(self.edges.timezone, base_url, self.edges.signer)
-            return await self.store.read(lambda conn: _page(conn, principal, params, urls, edge))
+            return await self.store.read(lambda conn: self._page(conn, principal.view, params, urls, base_url))
 
         return rendered(await self.bodies.get(key, render))
+
+    def _page(self, conn: sqlite3.Connection, view: View, params: ListParams, urls: PageUrls, base_url: str) -> bytes:
+        """Read and write a page: on the store's thread, so that the event loop only hands the bytes on."""
+        query = Query(
+            filters=params.filters,
+            since=params.since,
+            until=params.until,
+            sort=params.sort,
+            descending=params.descending,
+            limit=params.per_page,
+            offset=params.offset,
+        )
+        found = messages.page(conn, view, query)
+        data = self.rows.of(found.rows, base_url)
+        return orjson.dumps(paged(data, page=params.page, per_page=params.per_page, total=found.total, urls=urls))
 
     async def unread_count(self, _request: web.Request, principal: Principal) -> web.Response:
         """`GET /message-voice/unread-count`: what a badge shows."""
@@ -115,19 +148,3 @@ class MessageVoice:
         done = sum(message.id not in still for message in wanted)
         text = f"{sentence(error)} {done} of {len(wanted)} messages were marked as read."
         return UnavailableError(text, error.retry_after) if isinstance(error, UnavailableError) else ConflictError(text)
-
-
-def _page(conn: sqlite3.Connection, principal: Principal, params: ListParams, urls: PageUrls, edge: Edge) -> bytes:
-    """Read and write a page: on the store's thread, so that the event loop only hands the bytes on."""
-    query = Query(
-        filters=params.filters,
-        since=params.since,
-        until=params.until,
-        sort=params.sort,
-        descending=params.descending,
-        limit=params.per_page,
-        offset=params.offset,
-    )
-    found = messages.page(conn, principal.view, query)
-    data = [message_voice(message, edge) for message in found.rows]
-    return orjson.dumps(paged(data, page=params.page, per_page=params.per_page, total=found.total, urls=urls))

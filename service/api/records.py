@@ -1,13 +1,14 @@
 """Messages and calls as the outside sees them: the resources of documents 000 and 001, and what the websocket adds."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from service.api.edge import Edge
 from service.call import Call, CallStatus, CallType, Integration
-from service.model import Audio, Mailbox, Message, Status, View
+from service.model import Audio, Mailbox, Message, Status, Summary, View
 
-_STATUS = {
+_STATUS: Mapping[int, dict[str, Any]] = {
     Status.UNREAD: {"number": 1, "name": "Unread"},
     Status.READ: {"number": 2, "name": "Read"},
 }
@@ -46,25 +47,24 @@ def displayable(text: str) -> str:
     return text.translate(_CONTROLS).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def message_voice(message: Message, edge: Edge) -> dict[str, Any]:
+def message_voice(message: Summary, edge: Edge) -> dict[str, Any]:
     """`MessageVoiceResource` of document 000, field by field."""
-    envelope = message.envelope
     external = message.external_number
     return {
         "id": message.id,
-        "date_time": edge.local_time(envelope.origtime),
-        "src": displayable(envelope.caller_id_number),
-        "dst": message.mailbox.extension,
+        "date_time": edge.local_time(message.origtime),
+        "src": displayable(message.src),
+        "dst": message.extension,
         "external_number": None if external is None else displayable(external),
         "duration": message.duration,
         "status": _STATUS[message.status],
-        "recorded_file_url": None if message.audio is None else edge.audio_url(message.uuid),
+        "recorded_file_url": edge.audio_url(message.uuid) if message.audible else None,
     }
 
 
 def message_event(message: Message, edge: Edge) -> dict[str, Any]:
     """The `message` of a websocket frame and of `/events`: as in `/message-voice`, and what contract 8 adds."""
-    return message_voice(message, edge) | {
+    return message_voice(message.summary, edge) | {
         "uuid": message.uuid,
         "mailbox": str(message.mailbox),
         "folder": message.folder.value,

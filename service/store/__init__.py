@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -64,13 +64,22 @@ class _Outcome:
 
 
 class _Connection(aiosqlite.Connection):
-    """An aiosqlite connection that runs a whole function on its thread: one hop, however many statements."""
+    """An aiosqlite connection that runs a whole function on its thread: one hop, however many statements.
+
+    `waiting` is how many callers wait for it.
+    """
+
+    waiting = 0
 
     async def run(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         def call() -> T:
             return fn(self._conn)
 
-        result: T = await self._execute(call)  # type: ignore[no-untyped-call] # aiosqlite leaves it untyped
+        self.waiting += 1
+        try:
+            result: T = await self._execute(call)  # type: ignore[no-untyped-call] # aiosqlite leaves it untyped
+        finally:
+            self.waiting -= 1
         return result
 
 
@@ -83,7 +92,7 @@ class Store:
         self.commits = 0  # by this process; grows before whoever wrote hears of it
         self.failure: str = ""  # why the last commit failed; "" while the store can be written
         self._writer = writer
-        self._readers = cycle(readers)
+        self._readers = readers
         self._waiting: asyncio.Queue[_Change[Any]] = asyncio.Queue(MOST_WAITING)
         self._closing = threading.Event()
         self._busy = False
@@ -131,8 +140,10 @@ class Store:
 
         Raises UnavailableError where the database cannot be read now.
         """
+        # the first, while it has no more to do than the other: two threads hinder each other more than they help
+        reader = min(self._readers, key=attrgetter("waiting"))
         try:
-            return await next(self._readers).run(lambda conn: _at_one_moment(conn, fn))
+            return await reader.run(lambda conn: _at_one_moment(conn, fn))
         except sqlite3.OperationalError as error:
             raise UnavailableError(f"the store cannot be read: {error}") from error
 

@@ -149,9 +149,13 @@ def snapshot(conn: sqlite3.Connection) -> tuple[int, dict[Mailbox, Counts]]:
 
 def message_count(conn: sqlite3.Connection, view: View) -> int:
     """How many messages the boxes in view hold, read or not."""
+    return int(conn.execute(*message_total(view)).fetchone()[0])
+
+
+def message_total(view: View) -> tuple[str, tuple[bytes, ...]]:
+    """The query that gives `message_count`, to stand within another, and its parameters."""
     condition, parameters = in_view(view, "name")
-    row = conn.execute(f"SELECT coalesce(sum(new + old + saved), 0) FROM mailbox WHERE 1 {condition}", parameters)
-    return int(row.fetchone()[0])
+    return f"SELECT coalesce(sum(new + old + saved), 0) FROM mailbox WHERE 1 {condition}", parameters
 
 
 def unread_count(conn: sqlite3.Connection, view: View) -> int:

@@ -17,6 +17,7 @@ from service.model import (
     Mailbox,
     Message,
     Status,
+    Summary,
     View,
 )
 from service.store import journal, mailboxes
@@ -28,6 +29,10 @@ _COLUMNS = (
     " txt_duration, src, caller_id_name, external_number, callerchan, message.urgent, category, uniqueid, local_status,"
     " suffix, audio_size, audio_mtime_ns, audio_inode, audio_head, content_type, duration_ms, sample_rate, channels,"
     " truncated, measured, peak_dbfs, rms_dbfs, silence, held, sip_from, uploaded"
+)
+_SUMMARY = (
+    "message.id AS id, message.uuid AS uuid, mailbox.extension AS extension, origtime, src, external_number, duration,"
+    " status, suffix IS NOT NULL AS audible"
 )
 _FROM = "FROM message JOIN mailbox ON mailbox.id = message.mailbox_id"
 _SORTS = {
@@ -43,23 +48,27 @@ FILTERS = ("src", "dst", "external_number", "duration", "status")
 SORTS = tuple(_SORTS)
 
 
-def page(conn: sqlite3.Connection, view: View, query: Query) -> Page[Message]:
-    """The messages in view that match, sorted, `limit` of them from `offset` on, and the exact total."""
+def page(conn: sqlite3.Connection, view: View, query: Query) -> Page[Summary]:
+    """The messages in view that match, sorted, `limit` of them from `offset` on, and the exact total.
+
+    All of it is one row of one statement: with every row `sqlite3` lets go of the interpreter's lock, and under load
+    has to wait for it again.
+    """
     where, parameters = _where(view, query)
     if query.filters or query.since is not None or query.until is not None:
-        total = int(conn.execute(f"SELECT count(*) {_FROM} WHERE {where}", parameters).fetchone()[0])
+        total, counted = f"SELECT count(*) {_FROM} WHERE {where}", parameters
     else:
-        total = mailboxes.message_count(conn, view)  # kept, not counted
+        total, counted = mailboxes.message_total(view)  # kept, not counted
     direction = "DESC" if query.descending else "ASC"
     order = f"{_SORTS[query.sort]} {direction}"
     if query.sort != "id":
         order += f", message.id {direction}"
-    rows = conn.execute(
-        f"SELECT {_COLUMNS} {_FROM} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
-        (*parameters, query.limit, query.offset),
-    )
-    pbx = pbx_name(conn)
-    return Page([_message(pbx, row) for row in rows], total)
+    rows = f"SELECT {_SUMMARY} {_FROM} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"
+    number, found = conn.execute(
+        f"SELECT ({total}), (SELECT json_group_array(json_array({', '.join(Summary._fields)})) FROM ({rows}))",
+        (*counted, *parameters, query.limit, query.offset),
+    ).fetchone()
+    return Page(list(map(Summary._make, orjson.loads(found))), number)
 
 
 def _where(view: View, query: Query) -> tuple[str, tuple[Any, ...]]:

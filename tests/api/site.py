@@ -36,9 +36,9 @@ from service.model import Folder, Mailbox, Message, Principal, Scope
 from service.pbx import Pbx
 from service.recordings import Recordings
 from service.spool import Rejects, Scanner
-from service.store import Store, journal, mailboxes, messages
-from service.store.query import Query
+from service.store import Store, journal, mailboxes
 from service.store.tokens import digest
+from tests.store.shelf import live
 
 TASHKENT = ZoneInfo("Asia/Tashkent")
 BOX = Mailbox.parse("100@default")
@@ -115,8 +115,8 @@ class Site:
             f"duration={len(samples) // 8000}\nmsg_id={msg_id}\nflag=\n"
         )
         await self.ingest.reconcile(box)
-        found = await self.store.read(lambda conn: messages.page(conn, None, Query(limit=300)))
-        return next(row for row in found.rows if (row.mailbox, row.msg_id) == (box, msg_id))
+        found = await self.store.read(live)
+        return next(row for row in found if (row.mailbox, row.msg_id) == (box, msg_id))
 
     async def ask(
         self,

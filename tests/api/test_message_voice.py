@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import orjson
 import pytest
 
+from service.api.edge import Edges
+from service.api.links import STEP_S, Signer
+from service.api.message_voice import Rows
 from service.errors import ConflictError, UnavailableError
-from service.model import Folder, Message
+from service.model import Folder, Message, Status, Summary
 from service.pbx import Pbx
 from service.store import messages
 from tests.api.site import BOX, OTHER_BOX, Site, at, running
@@ -239,3 +244,19 @@ async def test_a_caller_cannot_turn_the_text_around(site: Site) -> None:
 async def test_a_box_without_messages_has_none(site: Site) -> None:
     assert await unread(site, "box100") == 0
     assert BOX not in (await site.ask("/message-voice", "box100")).json["data"]
+
+
+def test_a_row_is_written_once_and_anew_when_it_or_its_links_have_changed() -> None:
+    now = [0.0]
+    signer = Signer(b"0123456789abcdef", lambda: now[0])
+    rows = Rows(Edges(ZoneInfo("UTC"), "", (), signer))
+    row = Summary(1, "uuid", "100", 0, "111", None, 2, Status.UNREAD, 1)
+    written = [rows.of([row], "http://a")[0] for _ in range(2)]
+    assert written[0] is written[1]
+    written += rows.of([row], "http://b")
+    written += rows.of([row._replace(status=Status.READ)], "http://a")
+    now[0] += STEP_S
+    written += rows.of([row], "http://a")
+    signer.rekey(b"another secret key")
+    written += rows.of([row], "http://a")
+    assert len({orjson.dumps(one) for one in written}) == 5

@@ -43,8 +43,8 @@ RESOURCE = {
 
 
 def test_the_resource_of_document_000() -> None:
-    assert message_voice(MESSAGE, EDGE) == RESOURCE
-    assert list(message_voice(MESSAGE, EDGE)) == list(RESOURCE)
+    assert message_voice(MESSAGE.summary, EDGE) == RESOURCE
+    assert list(message_voice(MESSAGE.summary, EDGE)) == list(RESOURCE)
 
 
 def test_the_websockets_message_has_more() -> None:
@@ -78,7 +78,7 @@ def test_without_audio_the_duration_is_that_of_the_txt() -> None:
 
 def test_a_status_kept_here_alone_is_told() -> None:
     read = replace(MESSAGE, local_status=Status.READ, external_number=None)
-    record = message_voice(read, EDGE)
+    record = message_voice(read.summary, EDGE)
     assert (record["status"], record["external_number"]) == ({"number": 2, "name": "Read"}, None)
 
 

@@ -1,7 +1,7 @@
 """Messages as a scan finds them, put into a database through reconcile, as ingest does."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -74,8 +74,9 @@ def known(tx: Transaction, mailbox: Mailbox = BOX) -> dict[str, Known]:
     return {row.msg_id: row for row in reconcile.known(tx.conn, mailbox)[1]}
 
 
-def live(conn: sqlite3.Connection) -> Sequence[Message]:
-    return messages.page(conn, None, Query(limit=1000)).rows
+def live(conn: sqlite3.Connection) -> list[Message]:
+    """All messages that are there, by id."""
+    return messages.by_ids(conn, [row.id for row in messages.page(conn, None, Query(limit=1000)).rows])
 
 
 def told(tx: Transaction) -> list[Record]:

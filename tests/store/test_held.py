@@ -1,14 +1,14 @@
 """Messages whose audio we hold, and deletions that can be undone: what everybody else sees of them."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
 from service.difference import Difference
 from service.errors import NotFoundError
-from service.model import Counts, Envelope, Folder, Mailbox, Message, Status
+from service.model import Counts, Envelope, Folder, Mailbox, Message, Status, Summary
 from service.store import held, journal, mailboxes, messages, newest, reconcile
 from service.store.query import Query
 from service.store.transaction import Transaction
@@ -54,7 +54,7 @@ def seen(conn: sqlite3.Connection, message: Message) -> list[str]:
         "uuid": lambda: messages.by_uuid(conn, None, message.uuid),
         "newest": lambda: newest.of_mailbox(conn, None, message.mailbox),
     }
-    lists = {
+    lists: dict[str, Sequence[Message | Summary]] = {
         "ids": messages.by_ids(conn, [message.id]),
         "page": messages.page(conn, None, Query(limit=10)).rows,
         "filtered": messages.page(conn, None, Query(limit=10, filters={"src": message.envelope.caller_id_number})).rows,

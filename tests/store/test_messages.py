@@ -4,7 +4,7 @@ import pytest
 
 from service.difference import Difference
 from service.errors import NotFoundError
-from service.model import Folder, Levels, Mailbox, Message, Status, View
+from service.model import Folder, Levels, Mailbox, Message, Status, Summary, View
 from service.store import messages
 from service.store.query import Page, Query
 from service.store.transaction import Transaction
@@ -23,7 +23,7 @@ def filled(tx: Transaction) -> None:
     put(tx, BOX, found(5, Folder.WORK, origtime=400, caller="42", sound=audio(5, duration_ms=2000)))
 
 
-def ids(page: Page[Message]) -> list[int]:
+def ids(page: Page[Summary]) -> list[int]:
     return [message.id for message in page.rows]
 
 
@@ -52,6 +52,14 @@ def test_a_message_without_audio_or_without_a_msg_id_comes_out_as_it_went_in(tx:
 
 
 # --- pages
+
+
+def test_a_page_shows_of_each_message_what_the_message_says_of_itself(tx: Transaction) -> None:
+    filled(tx)
+    put(tx, BOX, found(6, origtime=-1, caller='"\\\x00\x1f\x7f\u2028😀', name="", sound=audio(6, duration_ms=None)))
+    messages.set_local_status(tx, [1], Status.READ)
+    page = messages.page(tx.conn, None, Query())
+    assert page == Page([message.summary for message in live(tx.conn)], 6)
 
 
 @pytest.mark.parametrize(

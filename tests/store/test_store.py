@@ -72,7 +72,7 @@ def kept(conn: sqlite3.Connection) -> list[int]:
 
 
 class Gate:
-    """A change that does not end until it is let; meanwhile others wait for the writer."""
+    """A change, or a read, that does not end until it is let; meanwhile others wait for the writer."""
 
     def __init__(self, number: int = 0) -> None:
         self.number = number
@@ -82,6 +82,9 @@ class Gate:
 
     def change(self, tx: Transaction) -> int:
         noting(self.number)(tx)
+        return self.read(tx.conn)
+
+    def read(self, _conn: sqlite3.Connection) -> int:
         self._loop.call_soon_threadsafe(self.entered.set)
         assert self._opened.wait(30)
         return self.number
@@ -138,6 +141,16 @@ async def test_readers_never_see_half_of_a_change(ledger: Ledger) -> None:
         assert await ledger.kept() == []
         await gate.open()
     assert await ledger.kept() == [1]
+
+
+async def test_nobody_waits_behind_one_long_read(ledger: Ledger) -> None:
+    gate = Gate()
+    async with asyncio.TaskGroup() as group:
+        long = group.create_task(ledger.store.read(gate.read))
+        await gate.entered.wait()
+        assert [await ledger.kept() for _ in range(3)] == [[], [], []]
+        assert not long.done()
+        await gate.open()
 
 
 async def test_what_is_written_can_be_read_as_soon_as_the_caller_knows(ledger: Ledger) -> None:
