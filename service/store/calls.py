@@ -13,13 +13,14 @@ from typing import Any
 import orjson
 
 from service.call import Call, Left, Leg
-from service.cdr import judge, merge
+from service.cdr import merge
+from service.cdr.judge import in_order
 from service.model import Imported, View
 from service.store import call_joins, call_news, call_rows, call_writes, journal, links
 from service.store.call_joins import Group, Joined
+from service.store.call_judged import Judge, Judged
 from service.store.call_rows import known_contexts, load, ordered_names, outlying_parties, with_known
 from service.store.call_writes import Draft, Writes
-from service.store.mailboxes import derived_uuid
 from service.store.transaction import Transaction
 
 __all__ = ["adopt_internal", "forget", "load", "record", "rejudge", "visible_condition"]
@@ -28,17 +29,26 @@ JUDGED_FOR = "internal_calls"
 """The key in table `meta` of the `[pbx] internal` by which the stored calls were judged."""
 
 
-def record(tx: Transaction, legs: Sequence[Leg], internal: re.Pattern[str], *, history: bool = False) -> int:
+def record(
+    tx: Transaction,
+    legs: Sequence[Leg],
+    internal: re.Pattern[str],
+    *,
+    history: bool = False,
+    alone: Sequence[Judged] = (),
+) -> int:
     """Put legs where they belong, whether they are known or not; gives how many calls are new or are another now.
 
     Every such call is told in the journal as `call.new`, `call.updated` or `call.deleted` (it was found to be part of
     another), and to every webhook that wants calls. With `history` none is, and one `calls.imported` stands for all.
+    `alone`, where it is given, has what each leg says as a call by itself, as most are.
     """
     if not legs:
         return 0
     joined = call_joins.join(tx.conn, legs)
     writes = Writes(tx)
-    return _keep(tx, writes, _drafts(tx, writes, joined, internal), history=history)
+    judge = Judge(tx.pbx, internal, dict(zip(legs, alone, strict=True)) if alone else {})
+    return _keep(tx, writes, _drafts(writes, joined, judge, tx.conn), history=history)
 
 
 def rejudge(tx: Transaction, internal: re.Pattern[str], after_id: int, limit: int) -> int:
@@ -52,11 +62,9 @@ def rejudge(tx: Transaction, internal: re.Pattern[str], after_id: int, limit: in
         _note(tx.conn, internal)
         return 0
     names = call_rows.stored_names(tx.conn, ids)
-    drafts = []
+    judge, drafts = Judge(tx.pbx, internal), list[Draft]()
     for call in load(tx.conn, ids, legs=True):
-        draft = _judged(tx.pbx, call.id, names[call.id], call.legs, internal)
-        draft.befores = [call]
-        drafts.append(draft)
+        drafts.append(Draft(call.id, [call], names[call.id], call.legs, *judge(call.legs)))
     writes = Writes(tx)
     _keep(tx, writes, drafts, history=True)
     return ids[-1]
@@ -136,7 +144,7 @@ _VISIBLE = """call.id IN (
 )"""
 
 
-def _drafts(tx: Transaction, writes: Writes, joined: Joined, internal: re.Pattern[str]) -> list[Draft]:
+def _drafts(writes: Writes, joined: Joined, judge: Judge, conn: sqlite3.Connection) -> list[Draft]:
     """The calls that are new or not as they were, with their legs and names noted to be written."""
     drafts, olds = list[Draft](), list[Group]()
     for group in joined.groups:
@@ -148,17 +156,17 @@ def _drafts(tx: Transaction, writes: Writes, joined: Joined, internal: re.Patter
         call_id = writes.next_call()
         writes.legs(call_id, legs)
         writes.names(call_id, group.names)
-        drafts.append(_judged(tx.pbx, call_id, group.names, legs, internal))
+        drafts.append(Draft(call_id, (), group.names, legs, *judge(legs)))
     if olds:
-        drafts += _old_drafts(tx, writes, joined.stored, olds, internal)
+        drafts += _old_drafts(writes, joined.stored, olds, judge, conn)
     return drafts
 
 
 def _old_drafts(
-    tx: Transaction, writes: Writes, known: Collection[str], groups: Sequence[Group], internal: re.Pattern[str]
+    writes: Writes, known: Collection[str], groups: Sequence[Group], judge: Judge, conn: sqlite3.Connection
 ) -> list[Draft]:
     """The same of calls that are stored, under these names among others; none where nothing new was told."""
-    rows = call_rows.stored_legs(tx.conn, [call_id for group in groups for call_id in group.calls])
+    rows = call_rows.stored_legs(conn, [call_id for group in groups for call_id in group.calls])
     drafts, changed = list[Draft](), list[Group]()
     for group in groups:
         legs, added, again = _folded([row for one in group.calls for row in rows[one]], group.legs)
@@ -168,16 +176,10 @@ def _old_drafts(
             writes.legs(call_id, added)
             writes.legs_again(again)
             writes.names(call_id, new)
-            drafts.append(_judged(tx.pbx, call_id, new, legs, internal))
+            drafts.append(Draft(call_id, (), new, legs, *judge(legs)))
             changed.append(group)
-    _remember(tx.conn, writes, drafts, changed)
+    _remember(conn, writes, drafts, changed)
     return drafts
-
-
-def _judged(pbx: str, call_id: int, names: Sequence[str], legs: Sequence[Leg], internal: re.Pattern[str]) -> Draft:
-    key = merge.key(legs)
-    uuid = derived_uuid(f"{pbx}/call/{key}")
-    return Draft(call_id, (), names, legs, key, uuid, judge.judge(legs, internal), judge.parties(legs, internal))
 
 
 def _remember(conn: sqlite3.Connection, writes: Writes, drafts: Sequence[Draft], groups: Sequence[Group]) -> None:
@@ -216,7 +218,7 @@ def _folded(
             changed.add(same)
     added = [leg for leg, leg_id in zip(legs, ids, strict=True) if leg_id is None]
     again = [(leg_id, legs[place]) for place, leg_id in enumerate(ids) if leg_id is not None and place in changed]
-    return judge.in_order(legs), added, again
+    return in_order(legs), added, again
 
 
 def _keep(tx: Transaction, writes: Writes, drafts: Sequence[Draft], *, history: bool) -> int:

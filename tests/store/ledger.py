@@ -11,6 +11,7 @@ from typing import Any
 from service.call import Call, Leg
 from service.cdr import judge, merge
 from service.store import calls
+from service.store.call_judged import judged
 from service.store.transaction import Transaction
 
 INTERNAL = re.compile(r"^\d{3}$")
@@ -75,7 +76,9 @@ def undone(tx: Transaction) -> Iterator[None]:
 
 
 def record(tx: Transaction, *legs: Leg, history: bool = False) -> int:
-    return calls.record(tx, legs, INTERNAL, history=history)
+    """History is judged beforehand, leg by leg, as an import does."""
+    alone = [judged(tx.pbx, (one,), INTERNAL) for one in legs] if history else ()
+    return calls.record(tx, legs, INTERNAL, history=history, alone=alone)
 
 
 def all_calls(conn: sqlite3.Connection) -> list[Call]:
