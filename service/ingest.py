@@ -76,6 +76,7 @@ class Ingest:
         self._every_s = every_s
         self._dirty: dict[Mailbox, int] = {}  # with how often it was looked at in vain
         self._retries: dict[Mailbox, asyncio.TimerHandle] = {}
+        self._troubles: dict[Mailbox, str] = {}  # why these could not be looked at the last time
         self._trouble = ""  # why not everything could be looked at the last time
         self._wake = asyncio.Event()
         self._everything = asyncio.Event()
@@ -118,12 +119,21 @@ class Ingest:
             attempts = self._dirty.pop(mailbox)
             try:
                 settled = await self._look(mailbox)
+                self._troubles.pop(mailbox, None)
             except UnavailableError as error:
-                if attempts < IN_TROUBLE:  # say it once, not at every try
-                    log.warning("mailbox cannot be reconciled mailbox=%s error=%r", mailbox, str(error))
+                self._complain(mailbox, str(error))
                 settled, attempts = False, IN_TROUBLE
             if not settled:
                 self._retry(mailbox, attempts + 1)
+
+    def _complain(self, mailbox: Mailbox, trouble: str) -> None:
+        """Say it once, not at every try nor at every hint."""
+        if self._troubles.get(mailbox) == trouble:
+            return
+        if len(self._troubles) >= MOST_DIRTY:
+            self._troubles.clear()
+        self._troubles[mailbox] = trouble
+        log.warning("mailbox cannot be reconciled mailbox=%s error=%r", mailbox, trouble)
 
     def _retry(self, mailbox: Mailbox, attempts: int) -> None:
         """Look again after a while; once, however many asked for it."""
@@ -276,27 +286,36 @@ class Ingest:
                 await stack.enter_async_context(self._turn(mailbox))
             known = await self._store.read(lambda conn: [reconcile.known(conn, mailbox) for mailbox in chunk])
             scans = await asyncio.to_thread(self._scan_chunk, list(zip(chunk, known, strict=True)))
+            self._note_troubles(chunk, scans)
             changes = [
                 _Look(scan, generation, _meaning(scan, rows))
                 for scan, (generation, rows) in zip(scans, known, strict=True)
-                if scan is not None
+                if isinstance(scan, MailboxScan)
             ]
             applied = await self._write(changes, note=True)
         return [
             mailbox
             for mailbox, scan in zip(chunk, scans, strict=True)
-            if scan is None or not scan.settled or scan.pending or not applied
+            if not isinstance(scan, MailboxScan) or not scan.settled or scan.pending or not applied
         ]
 
-    def _scan_chunk(self, chunk: Iterable[tuple[Mailbox, tuple[int, list[Known]]]]) -> list[MailboxScan | None]:
-        scans: list[MailboxScan | None] = []
+    def _scan_chunk(
+        self, chunk: Iterable[tuple[Mailbox, tuple[int, list[Known]]]]
+    ) -> list[MailboxScan | UnavailableError]:
+        scans: list[MailboxScan | UnavailableError] = []
         for mailbox, (_generation, known) in chunk:
             try:
                 scans.append(self._scanner.scan(mailbox, known))
             except UnavailableError as error:
-                log.warning("mailbox cannot be read mailbox=%s error=%r", mailbox, str(error))
-                scans.append(None)
+                scans.append(error)
         return scans
+
+    def _note_troubles(self, chunk: Sequence[Mailbox], scans: Sequence[MailboxScan | UnavailableError]) -> None:
+        for mailbox, scan in zip(chunk, scans, strict=True):
+            if isinstance(scan, MailboxScan):
+                self._troubles.pop(mailbox, None)
+            else:
+                self._complain(mailbox, str(scan))
 
     async def _write(self, looks: Sequence["_Look"], *, note: bool = False) -> bool:
         """Apply what differs, and with `note` keep what agreed; False where another process wrote meanwhile."""

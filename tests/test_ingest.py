@@ -208,9 +208,9 @@ async def test_a_mailbox_that_cannot_be_read_is_tried_again_and_complained_of_on
 
 
 async def test_however_often_a_mailbox_in_trouble_is_hinted_at_it_is_tried_again_once(
-    it: Parts, monkeypatch: pytest.MonkeyPatch
+    it: Parts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Else each hint would begin tries of its own, for ever."""
+    """Else each hint would begin tries of its own, for ever; and it is complained of once."""
     monkeypatch.setattr(ingesting, "LAST_RETRY_S", 0.05)
     it.leave()
     await it.ingest.everything()
@@ -229,6 +229,7 @@ async def test_however_often_a_mailbox_in_trouble_is_hinted_at_it_is_tried_again
                 looked.clear()
                 await looked.wait()
     assert it.scanner.scans[BOX] - before < 30
+    assert len([message for message in caplog.messages if "mailbox cannot be" in message]) == 1
 
 
 # --- now

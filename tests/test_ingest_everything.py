@@ -182,6 +182,19 @@ async def test_a_spool_that_stays_away_is_complained_of_once(
     assert len(lines) == 1
 
 
+async def test_a_mailbox_that_stays_closed_is_complained_of_once_and_again_after_it_was_open(
+    it: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    it.leave(NEXT)
+    it.leave()
+    for times in (1, 2):
+        await it.ingest.everything()
+        with link_in_place_of(it.root / "default" / "100"):
+            for _ in range(3):
+                await it.ingest.everything()
+        assert len([message for message in caplog.messages if "mailbox cannot be" in message]) == times
+
+
 async def test_how_long_it_took_is_measured(it: Parts) -> None:
     it.leave()
     await it.ingest.reconcile(BOX)
