@@ -163,5 +163,6 @@ def _mailbox(reference: str) -> Mailbox | None:
 
 
 def envelope(failure: Failure) -> Mapping[str, Any]:
-    """The envelope of a failure."""
-    return {"message": failure.message}
+    """The envelope of a failure: one message, which says of every parameter what is wrong with it."""
+    wrong = (problem for problems in failure.errors.values() for problem in problems)
+    return {"message": " ".join(wrong) or failure.message}
