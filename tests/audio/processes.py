@@ -1,10 +1,13 @@
 """The processes this one has started, as /proc shows them."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+Children = Callable[[], list[int]]
 
-def children() -> list[int]:
+
+def started() -> list[int]:
     """Process ids of our children, zombies among them."""
     found = []
     for entry in Path("/proc").iterdir():

@@ -17,7 +17,7 @@ from service.errors import InvalidInputError, UnavailableError
 from service.model import Counts, Mailbox, Record
 from tests.api.world import message
 from tests.audio.files import RECORDINGS, chunk, fmt, riff
-from tests.audio.processes import children, limits
+from tests.audio.processes import Children, limits
 
 WAV, MP3 = TARGETS["wav"], TARGETS["mp3"]
 WAITS = 'mkdir {runs}/$$; while [ ! -e {go} ]; do sleep 0.02; done; exec ffmpeg "$@"'
@@ -125,7 +125,7 @@ async def test_after_a_crash_half_a_file_is_never_served(bench: Bench) -> None:
         assert await convert(converter, G722) == whole
 
 
-async def test_two_are_converted_at_a_time(bench: Bench) -> None:
+async def test_two_are_converted_at_a_time(bench: Bench, children: Children) -> None:
     bench.stand_in()
     async with bench.converter() as converter:
         asking = [asyncio.ensure_future(convert(converter, G722, str(number))) for number in range(6)]
@@ -258,7 +258,7 @@ async def test_what_nothing_decodes_says_so(bench: Bench, tmp_path: Path) -> Non
             await convert(converter, tmp_path / "a.g723")
 
 
-async def test_a_conversion_that_hangs_costs_its_time_and_is_gone(bench: Bench) -> None:
+async def test_a_conversion_that_hangs_costs_its_time_and_is_gone(bench: Bench, children: Children) -> None:
     bench.stand_in("mkdir {runs}/$$; exec sleep 60")
     async with bench.converter(time_limit=0.1) as converter:
         for _ in range(2):
@@ -288,7 +288,7 @@ async def test_a_huge_file_is_refused_before_any_of_it_is_converted(bench: Bench
 
 
 async def test_a_file_that_becomes_huge_is_cut_off(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: Children
 ) -> None:
     monkeypatch.setattr("service.audio.convert.MAX_PCM", 1024 * 1024)
     bench.stand_in("exec cat /dev/zero")
@@ -299,7 +299,7 @@ async def test_a_file_that_becomes_huge_is_cut_off(
     assert (children(), bench.kept()) == ([], set())
 
 
-async def test_the_process_is_limited(bench: Bench, tmp_path: Path) -> None:
+async def test_the_process_is_limited(bench: Bench, tmp_path: Path, children: Children) -> None:
     bench.stand_in()
     async with bench.converter() as converter:
         asking = asyncio.ensure_future(convert(converter, sparse(tmp_path / "a.mp3", MAX_COMPRESSED), target="wav"))
@@ -353,7 +353,7 @@ async def test_a_file_that_changes_meanwhile_is_not_kept(bench: Bench, tmp_path:
         assert await convert(converter, path)
 
 
-async def test_leaving_calls_off_what_runs_and_what_waits(bench: Bench) -> None:
+async def test_leaving_calls_off_what_runs_and_what_waits(bench: Bench, children: Children) -> None:
     bench.stand_in()
     before = open_files()
     async with bench.converter() as converter:

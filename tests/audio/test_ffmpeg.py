@@ -13,7 +13,7 @@ from service.audio.layout import Layout
 from service.audio.look import layout_of
 from service.errors import InvalidInputError
 from tests.audio.files import memory_file, recording
-from tests.audio.processes import children, limits
+from tests.audio.processes import Children, limits
 
 G722 = Layout("audio/G722", Encoding.G722, 0, 8000, 16_000, 1, 1, 2)
 GSM = Layout("audio/gsm", Encoding.GSM, 0, 3300, 8000, 1, 33, 160)
@@ -66,19 +66,19 @@ def test_a_program_that_is_not_there_is_no_decoder() -> None:
         b"".join(ffmpeg.decode(fd, G722, "/nonexistent/ffmpeg", Deadline(30)))
 
 
-def test_a_decoder_that_gives_nothing_is_killed_at_the_deadline(stand_in: Stand) -> None:
+def test_a_decoder_that_gives_nothing_is_killed_at_the_deadline(stand_in: Stand, children: Children) -> None:
     with memory_file(b"") as fd, pytest.raises(TimeoutError):
         b"".join(ffmpeg.decode(fd, G722, stand_in("exec sleep 60"), Deadline(0.05)))
     assert children() == []
 
 
-def test_a_decoder_that_closes_its_output_and_stays_is_killed(stand_in: Stand) -> None:
+def test_a_decoder_that_closes_its_output_and_stays_is_killed(stand_in: Stand, children: Children) -> None:
     with memory_file(b"") as fd, pytest.raises(TimeoutError):
         b"".join(ffmpeg.decode(fd, G722, stand_in("exec sleep 60 >&-"), Deadline(0.05)))
     assert children() == []
 
 
-def test_a_decoder_that_never_ends_is_cut_off(stand_in: Stand) -> None:
+def test_a_decoder_that_never_ends_is_cut_off(stand_in: Stand, children: Children) -> None:
     pieces: list[int] = []
     with memory_file(b"") as fd, pytest.raises(InvalidInputError, match="more than is measured"):
         pieces.extend(map(len, ffmpeg.decode(fd, G722, stand_in("exec cat /dev/zero"), Deadline(60))))
@@ -87,7 +87,7 @@ def test_a_decoder_that_never_ends_is_cut_off(stand_in: Stand) -> None:
     assert children() == []
 
 
-def test_a_decoder_is_gone_when_its_reader_loses_interest(stand_in: Stand) -> None:
+def test_a_decoder_is_gone_when_its_reader_loses_interest(stand_in: Stand, children: Children) -> None:
     with memory_file(b"") as fd:
         pcm = ffmpeg.decode(fd, G722, stand_in("exec cat /dev/zero"), Deadline(60))
         next(pcm)
@@ -96,7 +96,7 @@ def test_a_decoder_is_gone_when_its_reader_loses_interest(stand_in: Stand) -> No
     assert children() == []
 
 
-def test_a_decoder_has_limits_on_memory_cpu_and_files(stand_in: Stand) -> None:
+def test_a_decoder_has_limits_on_memory_cpu_and_files(stand_in: Stand, children: Children) -> None:
     with memory_file(b"") as fd:
         pcm = ffmpeg.decode(fd, G722, stand_in("exec cat /dev/zero"), Deadline(60))
         next(pcm)
@@ -107,7 +107,9 @@ def test_a_decoder_has_limits_on_memory_cpu_and_files(stand_in: Stand) -> None:
     assert found["Max file size"] == "0"
 
 
-def test_a_decoder_has_no_open_file_but_the_audio_and_its_output(stand_in: Stand, tmp_path: Path) -> None:
+def test_a_decoder_has_no_open_file_but_the_audio_and_its_output(
+    stand_in: Stand, tmp_path: Path, children: Children
+) -> None:
     with (tmp_path / "secret").open("w", encoding="ascii") as secret, memory_file(b"") as fd:
         os.set_inheritable(secret.fileno(), True)
         pcm = ffmpeg.decode(fd, G722, stand_in("exec cat /dev/zero"), Deadline(60))

@@ -14,7 +14,7 @@ from service.audio import AudioWorker, GsmLibrary
 from service.errors import NotFoundError
 from service.model import Levels
 from tests.audio.files import RECORDINGS, chunk, fmt, open_recording, riff, suffix_of
-from tests.audio.processes import children
+from tests.audio.processes import Children
 
 LEVELS = {
     "short-22.wav": (-3.92, -6.22),
@@ -185,7 +185,7 @@ async def test_compressed_audio_that_is_too_large_is_not_decoded() -> None:
         assert await worker.levels(opener("message.g722"), "g722") is not None
 
 
-async def test_a_decoder_that_hangs_costs_the_time_limit_and_is_gone(sleeper: str) -> None:
+async def test_a_decoder_that_hangs_costs_the_time_limit_and_is_gone(sleeper: str, children: Children) -> None:
     async with AudioWorker(None, ffmpeg_program=sleeper, time_limit=0.05) as worker:
         assert await worker.levels(opener("message.g722"), "g722") is None
         assert children() == []
@@ -215,7 +215,7 @@ async def test_a_pcm_file_that_takes_too_long_is_given_up(tmp_path: Path, caplog
     assert caplog.records == []
 
 
-async def test_a_measurement_that_is_cancelled_leaves_no_process(sleeper: str) -> None:
+async def test_a_measurement_that_is_cancelled_leaves_no_process(sleeper: str, children: Children) -> None:
     async with AudioWorker(None, ffmpeg_program=sleeper, time_limit=60) as worker:
         task = asyncio.ensure_future(worker.levels(opener("message.g722"), "g722"))
         await until(lambda: len(children()) == 1)
@@ -243,7 +243,7 @@ async def test_leaving_the_worker_does_not_wait_for_a_file_system_that_hangs(cap
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-async def test_leaving_the_worker_calls_off_what_runs(sleeper: str) -> None:
+async def test_leaving_the_worker_calls_off_what_runs(sleeper: str, children: Children) -> None:
     async with AudioWorker(None, ffmpeg_program=sleeper) as worker:
         task = asyncio.ensure_future(worker.levels(opener("message.g722"), "g722"))
         await until(lambda: len(children()) == 1)
