@@ -7,17 +7,19 @@ have the same of what they are sorted by stand by their ids, in the same directi
 - With values that are filtered by: the rarest one's index has them by id; zone by zone they come by time.
 - By any other field: along that field's index, each looked at until the page is full; or, where those that are asked
   for are so few that this would go on for long, all of them, sorted.
+- For who sees not all: the first of all that match, whoever sees them, are read, and it is looked who takes part;
+  or, where most are another's or the page is deep, all that are seen are found by their parties, and sorted.
 """
 
 import heapq
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import NamedTuple, TypeVar
 
 from service.call import Call, CallStatus, CallType
-from service.model import View
+from service.model import Mailbox, View
 from service.store import call_counts, calls
 from service.store.call_asks import FILTERS, Ask, Driver, among, count, driver, extent, hull, leading, timely
 from service.store.call_counts import NO_CONVERSATION, NO_DURATION, Kind, Span, Where
@@ -37,6 +39,10 @@ a value in an index; to look for a call in another index; to go on to the next i
 Measured at a million calls; they choose between ways that answer the same.
 """
 
+LOOK, SEE = 40.0, 1.5
+"""The same for a call that is read whole, to see who takes part; and for one that is among all that somebody sees."""
+ENOUGH = 1.5
+"""So many times what is expected is read whole."""
 PATIENCE = 4
 """So many times what is expected it is gone on for, where there is another way."""
 
@@ -71,16 +77,47 @@ def page(conn: sqlite3.Connection, view: View, query: Query) -> Page[Call]:
     if query.sort not in SORTS:
         raise KeyError(query.sort)
     ask = Ask.of(conn, view, query)
-    total = count(conn, ask)
+    total = _total(conn, view, ask)
     limit = min(query.limit, total - query.offset)
     if limit <= 0:
         return Page([], total)
     cut = _Cut("start" if query.sort == "datetime" else query.sort, query.descending, limit, query.offset)
-    if query.offset <= total // 2:
-        ids = _ids(conn, ask, cut, total)
-    else:
-        ids = _ids(conn, ask, replace(cut, descending=not cut.descending, offset=total - cut.end), total)[::-1]
-    return Page(calls.load(conn, ids), total)
+    from_the_end = query.offset > total // 2
+    if from_the_end:
+        cut = replace(cut, descending=not cut.descending, offset=total - cut.end)
+    rows = None if view is None else _seen_among_all(conn, view, ask, cut, total)
+    if rows is None:
+        rows = calls.load(conn, _ids(conn, ask, cut, total))
+    return Page(rows[::-1] if from_the_end else rows, total)
+
+
+def _total(conn: sqlite3.Connection, view: View, ask: Ask) -> int:
+    if view is not None and ask == Ask(Kind(), (), visible=ask.visible):
+        return calls.count_visible(conn, view)
+    return count(conn, ask)
+
+
+def _seen_among_all(
+    conn: sqlite3.Connection, view: Collection[Mailbox], ask: Ask, cut: _Cut, total: int
+) -> list[Call] | None:
+    """The page, looked for among the first of all calls that match, whoever sees them; None where that takes longer."""
+    everybodys = replace(ask, visible=None)
+    every = count(conn, everybodys)
+    number = min(every, int(ENOUGH * cut.end * every / total) + cut.limit)
+    if number * LOOK > total * SEE:
+        return None
+    boxes: dict[str, list[Mailbox]] = {}
+    for box in view:
+        boxes.setdefault(box.extension, []).append(box)
+    first = calls.load(conn, _ids(conn, everybodys, replace(cut, limit=number, offset=0), every))
+    rows = [call for call in first if _takes_part(call, boxes)][cut.offset : cut.end]
+    return rows if len(rows) == cut.limit else None
+
+
+def _takes_part(call: Call, boxes: Mapping[str, Collection[Mailbox]]) -> bool:
+    """Whether one of these mailboxes takes part, which are given by their extensions."""
+    mine = (box for extension in call.extensions & boxes.keys() for box in boxes[extension])
+    return any(call.takes_part(box.context, box.extension) for box in mine)
 
 
 def _ids(conn: sqlite3.Connection, ask: Ask, cut: _Cut, total: int) -> list[int]:

@@ -15,7 +15,7 @@ import orjson
 from service.call import Call, Left, Leg
 from service.cdr import merge
 from service.cdr.judge import in_order
-from service.model import Imported, View
+from service.model import Imported, Mailbox, View
 from service.store import call_joins, call_news, call_rows, call_writes, journal, links
 from service.store.call_joins import Group, Joined
 from service.store.call_judged import Judge, Judged
@@ -23,7 +23,7 @@ from service.store.call_rows import known_contexts, load, ordered_names, outlyin
 from service.store.call_writes import Draft, Writes
 from service.store.transaction import Transaction
 
-__all__ = ["adopt_internal", "forget", "load", "record", "rejudge", "visible_condition"]
+__all__ = ["adopt_internal", "count_visible", "forget", "load", "record", "rejudge", "visible_condition"]
 
 JUDGED_FOR = "internal_calls"
 """The key in table `meta` of the `[pbx] internal` by which the stored calls were judged."""
@@ -107,10 +107,20 @@ def visible_condition(view: View) -> tuple[str, tuple[Any, ...]]:
     """
     if view is None:
         return "1", ()
-    return _VISIBLE, (orjson.dumps(sorted((box.extension, box.context) for box in view)),)
+    return f"call.id IN ({_VISIBLE})", _asked(view)
 
 
-_VISIBLE = """call.id IN (
+def count_visible(conn: sqlite3.Connection, view: Collection[Mailbox]) -> int:
+    """How many calls these mailboxes take part in, in half the time that looking for each of them would take."""
+    query = f"SELECT count(DISTINCT call_id) FROM ({_VISIBLE})"
+    return int(conn.execute(query, _asked(view)).fetchone()[0])
+
+
+def _asked(view: Collection[Mailbox]) -> tuple[bytes]:
+    return (orjson.dumps(sorted((box.extension, box.context) for box in view)),)
+
+
+_VISIBLE = """
     WITH allowed (extension, context) AS MATERIALIZED (
         SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
     ), box (extension, context, sole) AS MATERIALIZED (
@@ -141,7 +151,7 @@ _VISIBLE = """call.id IN (
     UNION ALL
     SELECT message.call_id FROM box CROSS JOIN mailbox USING (extension, context)
         CROSS JOIN message ON message.mailbox_id = mailbox.id AND message.call_id IS NOT NULL
-)"""
+"""
 
 
 def _drafts(writes: Writes, joined: Joined, judge: Judge, conn: sqlite3.Connection) -> list[Draft]:

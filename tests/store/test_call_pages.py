@@ -34,6 +34,8 @@ SMALL: dict[str, dict[str, float]] = {
     "from value to value": {"WINDOW": 0, "FEW": 100, "STEP": 1e-6, "PROBE": 0, "VALUE": 1e-6, "PATIENCE": 0},
     "given up": {"WINDOW": 0, "FEW": 100, "STEP": 1e-6, "PROBE": 0, "VALUE": 10, "PATIENCE": 0},
     "near": {},
+    "read": {"LOOK": 0},
+    "seen": {"SEE": 0},
 }
 """Which way the ids are found is chosen by numbers that a test has not: so these numbers are made small."""
 
