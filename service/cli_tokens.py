@@ -16,12 +16,25 @@ app = typer.Typer(help="Who may use the API.", rich_markup_mode=None, callback=r
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The token's name, such as the program that uses it.")]
 
 
+def scope_named(text: str) -> Scope:
+    """Read a scope argument."""
+    try:
+        return Scope(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text[:40]!r} is no scope: there are {', '.join(Scope)}") from None
+
+
 @app.command()
 def create(
     ctx: typer.Context,
     name: Name,
     *,
-    scope: Annotated[Scope, typer.Option(help="What it may do; each includes those before it.")],
+    scope: Annotated[
+        Scope,
+        typer.Option(
+            metavar="|".join(Scope), parser=scope_named, help="What it may do; each includes those before it."
+        ),
+    ],
     mailboxes: Annotated[
         list[Mailbox] | None,
         typer.Option("--mailbox", metavar="BOX", parser=mailbox, help="Limit it to this mailbox; may be repeated."),

@@ -109,4 +109,5 @@ def test_a_name_that_is_taken_fails(voicemaild: Run, config: Path) -> None:
 def test_wrong_usage_exits_with_2_and_makes_nothing(voicemaild: Run, config: Path, arguments: Sequence[str]) -> None:
     done = voicemaild("token", *arguments, "--config", config)
     assert (done.code, done.out) == (2, "")
+    assert "Value error" not in done.err  # typer's own words for a wrong choice
     assert voicemaild("token", "list", "--config", config).out == ""
