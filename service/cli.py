@@ -79,6 +79,7 @@ def check(ctx: typer.Context, config_file: Config = None) -> None:
 
     Prints a line for each thing, with what to do about it. Exits with 1 if any is bad.
     """
+    logging.getLogger().addHandler(logging.NullHandler())  # the findings say it; else Python prints warnings itself
     if not asyncio.run(_report(ctx, config_file)):
         raise typer.Exit(1)
 

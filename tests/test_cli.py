@@ -114,6 +114,15 @@ def test_check_exits_with_1_only_if_something_is_bad(voicemaild: Run, config: Pa
     assert [line for line in done.lines if line.startswith("bad   spool: ")]
 
 
+def test_what_is_logged_during_a_check_is_not_printed_beside_its_findings(
+    voicemaild: Run, config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])
+    assert voicemaild("check", "--config", config).code == 0
+    logging.getLogger("service.ami").warning("the login is refused")
+    assert capsys.readouterr().err == ""
+
+
 def test_a_database_that_cannot_be_made_fails_with_one_line(
     voicemaild: Run, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
