@@ -77,13 +77,13 @@ class PbxConfig:
         self._copy = copy
         self._effect_s = effect_s
 
-    async def read(self, context: str = "") -> Config:
-        """What the PBX reads in the file, or in one context of it.
+    async def read(self, context: str = "", *, patient: bool = False) -> Config:
+        """What the PBX reads in the file, or in one context of it; `patient`, where it may be reloading.
 
         Raises UnavailableError where the PBX cannot be asked, ConflictError where it does not tell.
         """
         only = {"Category": context} if context else {}
-        answer = await self._ask("GetConfig", {"Filename": NAME, **only})
+        answer = await self._ask("GetConfig", {"Filename": NAME, **only}, patient=patient)
         if not answer.ok:
             raise ConflictError(_refused("read", answer.message))
         return await asyncio.to_thread(Config.told, answer.fields.pairs)
@@ -129,7 +129,7 @@ class PbxConfig:
             ) from error
         if not answer.ok:
             raise ConflictError(_refused(f"change the line of {change.mailbox} in", answer.message))
-        after = await self.read()
+        after = await self.read(patient=True)  # Asterisk reloads before it answers
         if after != change.after:
             raise ConflictError(self._differs(change.after.difference(after)))
         return await self._effect(change.mailbox, took)
@@ -147,10 +147,17 @@ class PbxConfig:
             ) from None
         return told
 
-    async def _ask(self, name: str, fields: Mapping[str, str], each: Callable[[Event], None] | None = None) -> Response:
+    async def _ask(
+        self,
+        name: str,
+        fields: Mapping[str, str],
+        each: Callable[[Event], None] | None = None,
+        *,
+        patient: bool = False,
+    ) -> Response:
         if self._ami is None:
             raise UnavailableError("the PBX cannot be asked: [ami] enabled is false")
-        return await self._ami.action(name, fields, each=each)
+        return await self._ami.action(name, fields, each=each, patient=patient)
 
     def _prepare(self, before: Config) -> None:
         """See that the file may be changed, and keep it as it is before the first time."""

@@ -128,12 +128,18 @@ class Ami:
             await asyncio.sleep(delay)
 
     async def action(
-        self, name: str, fields: Mapping[str, str] | None = None, *, each: Callable[[Event], None] | None = None
+        self,
+        name: str,
+        fields: Mapping[str, str] | None = None,
+        *,
+        each: Callable[[Event], None] | None = None,
+        patient: bool = False,
     ) -> Response:
         """Ask the PBX for something and give its whole answer; for a list action, with the list's events.
 
         Where the list may be long `each` is called with every event as it comes, and they are not kept; it must not
-        raise. Where the list does not come to its end, it has been called for what came of it.
+        raise. Where the list does not come to its end, it has been called for what came of it. With `patient` the PBX,
+        which may be reloading, is given much longer.
 
         An error the PBX answers is a Response too. Raises InvalidInputError, before anything is sent, for what
         can't be sent safely and for an action not in `ACTIONS`; UnavailableError if there is no connection, too much is
@@ -153,7 +159,7 @@ class Ami:
             raise UnavailableError(f"the PBX cannot be asked: {reason}")
         if link.outstanding >= self._limits.max_actions:
             raise UnavailableError(f"{link.outstanding} requests to the PBX are under way already", retry_after=1)
-        return await link.request(name, fields, each=each)
+        return await link.request(name, fields, each=each, patient=patient)
 
     async def offer(self, name: str) -> Offer:
         """Ask the PBX whether it offers an action to us. UnavailableError as for `action`.
@@ -224,7 +230,10 @@ class Ami:
             if link.lost.done():
                 raise UnavailableError(f"{self.address}: {link.lost.result()}")
             asked = loop.time()
-            missed = 0 if await self._ping(link) or link.heard > asked else missed + 1  # or it is telling a long list
+            if await self._ping(link) or link.heard > asked or link.patient:
+                missed = 0  # it answers, is telling a long list, or may be reloading
+            else:
+                missed += 1
             pause = max(0.0, limits.ping_interval - (loop.time() - asked))
         raise UnavailableError(f"{self.address} no longer answers: {missed} pings in a row were lost")
 

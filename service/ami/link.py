@@ -40,12 +40,14 @@ class Limits:
     those after it at random between `retry_min` and a bound that doubles up to `retry_max`; a connection that held for
     `stable_after` starts that anew. A refused login waits `refused_min`, doubling to `refused_max`. A line may be as
     long as one of a configuration file that is told by `GetConfig`, a message as long as that file may be. `listing` is
-    for a list that is handed out as it comes, `max_list` for the entries of one that is not.
+    for a list that is handed out as it comes, `max_list` for the entries of one that is not. `reload` is for what is
+    asked while the PBX may be reading its boxes anew, which takes it 20 s with 20,000 of them.
     """
 
     login: float = 10.0
     action: float = 10.0
     listing: float = 60.0
+    reload: float = 60.0
     max_actions: int = 64
     max_list: int = 20_000
     ping_interval: float = 5.0
@@ -59,6 +61,10 @@ class Limits:
     refused_max: float = 300.0
     max_line: int = 8 * 1024 + 512
     max_message: int = 24 * 1024 * 1024
+
+    def within(self, *, listing: bool, patient: bool) -> float:
+        """How long an answer may take, in seconds."""
+        return self.reload if patient else self.listing if listing else self.action
 
     def retry_range(self, attempt: int) -> tuple[float, float]:
         """Between which delays to draw the wait before a new connection, after `attempt` tries that failed."""
@@ -118,8 +124,9 @@ class _Action(Action):  # type: ignore[misc] # panoramisk ships no types
 class Link(Manager):  # type: ignore[misc] # panoramisk ships no types
     """A connection from its opening to its end; it is not used again after that.
 
-    `lost` is done, with the reason in words, once it ended; `heard` is when the PBX last sent anything. `bug` is the
-    exception that `on_event` raised, if that was the reason: it belongs to whoever runs the link.
+    `lost` is done, with the reason in words, once it ended; `heard` is when the PBX last sent anything, `patient` how
+    many answers may take long. `bug` is the exception that `on_event` raised, if that was the reason: it belongs to
+    whoever runs the link.
     """
 
     def __init__(
@@ -140,6 +147,7 @@ class Link(Manager):  # type: ignore[misc] # panoramisk ships no types
         self.greeted: asyncio.Future[None] = self.loop.create_future()
         self.bug: Exception | None = None
         self.heard = self.loop.time()
+        self.patient = 0
         self._limits = limits
         self._wanted = wanted
         self._on_event = on_event
@@ -183,17 +191,19 @@ class Link(Manager):  # type: ignore[misc] # panoramisk ships no types
         *,
         within: float | None = None,
         each: Callable[[Event], None] | None = None,
+        patient: bool = False,
     ) -> Response:
         """Send an action and wait for its whole answer. UnavailableError if none comes `within` seconds or at all.
 
-        `each` gets every entry of a list as it comes, must not raise, and none is kept for the answer then.
+        `each` gets every entry of a list as it comes, must not raise, and none is kept for the answer then. `patient`:
+        the PBX may be reloading, and answers nothing meanwhile.
         """
         check_fields(fields)
         if self.lost.done():
             raise UnavailableError(self.lost.result())
         action = _Action({"Action": name, **fields}, self._limits.max_list, each)
-        usual = self._limits.action if each is None else self._limits.listing
-        limit = usual if within is None else within
+        limit = self._limits.within(listing=each is not None, patient=patient) if within is None else within
+        self.patient += patient
         try:
             async with asyncio.timeout(limit):
                 return cast("Response", await self.send_action(action))
@@ -201,6 +211,7 @@ class Link(Manager):  # type: ignore[misc] # panoramisk ships no types
             self._counters.timeouts += 1
             raise UnavailableError(f"the PBX did not answer {name} within {limit:g} s") from None
         finally:
+            self.patient -= patient
             self.protocol.responses.pop(action.id, None)
 
     async def leave(self) -> None:

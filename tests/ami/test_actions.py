@@ -96,6 +96,22 @@ async def test_a_long_list_is_handed_out_as_it_comes_and_the_pbx_is_taken_for_al
         assert heard.times(State.CONNECTED) == len(heard.states) == 1
 
 
+async def test_a_pbx_that_reloads_before_it_answers_is_given_time_and_taken_for_alive() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.accept("GetConfig")
+        asked = await peer.expect("GetConfig")
+        for _ in range(2):
+            assert (await peer.action())["Action"] == "Ping"
+        peer.answer(asked)
+        await peer.stay()
+
+    limits = replace(SOON, action=0.01, ping_interval=0.01, ping_timeout=0.3, ping_misses=1)
+    async with playing(script) as pbx, running(pbx.port, limits) as (ami, heard):
+        await heard.connected()
+        assert (await ami.action("GetConfig", {"Filename": "voicemail.conf"}, patient=True)).ok
+        assert heard.times(State.CONNECTED) == len(heard.states) == 1
+
+
 async def test_a_move_that_failed_is_told_in_the_words_of_the_pbx() -> None:
     raw = part("22-ami-errors", b"Response: Success\r\nActionID: a2\r\n", b"Message move failed")
     async with playing(answering("VoicemailMove", raw)) as pbx, running(pbx.port) as (ami, heard):
