@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,7 @@ from service.model import Mailbox, Record
 from service.pbx import Pbx
 from service.recordings import Recordings
 from service.retention import Retention
+from service.scanning import scans
 from service.sdnotify import Notifier, watchdog_interval
 from service.spool import Rejects, Scanner, Watcher
 from service.store import Store, mailboxes
@@ -100,7 +102,7 @@ async def _ingest(settings: Settings, store: Store, health: Health, metrics: Met
     await store.write(lambda tx: mailboxes.adopt_internal(tx.conn, pattern, outside))
     rejects = Rejects(lambda reason: metrics.spool_rejects.labels(reason).inc())
     scanner = Scanner(settings.spool.path, describe, SUFFIXES, rejects)
-    return Ingest(store, scanner, outside, health=health, metrics=metrics)
+    return Ingest(store, scanner, outside, health=health, metrics=metrics, scans=scans)
 
 
 async def _assemble(settings: Settings, store: Store, worker: AudioWorker, converter: Converter) -> "Daemon":
@@ -194,8 +196,8 @@ def _rendering(settings: Settings, signer: Signer, recordings: Recordings) -> Ca
 
 def _counting(metrics: Metrics, feed: Feed) -> Callable[[Sequence[Record]], None]:
     def count(records: Sequence[Record]) -> None:
-        for record in records:
-            metrics.changes.labels(record.type).inc()
+        for kind, times in Counter(record.type for record in records).items():
+            metrics.changes.labels(kind).inc(times)
         metrics.journal_seq.set(feed.seq)
         metrics.unread_messages.set(feed.total(None))
 

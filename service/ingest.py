@@ -9,13 +9,14 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from service.difference import Difference, difference
+from service.difference import difference
 from service.errors import UnavailableError
 from service.health import Health, Part, SpoolState
+from service.ingest_look import Look, Remembered, tell_first, unsettled
 from service.metrics import Metrics
 from service.model import Known, Mailbox, Message
 from service.spool import MailboxScan, Scanner
@@ -39,7 +40,12 @@ EVERYTHING_EVERY_S = 30.0
 EVERYTHING_WHEN_POLLING_S = 10.0
 AFTER_A_FAILURE_S = 1.0
 
+WORTH_A_PROCESS = 1000
+"""So many new mailboxes are read by a process of their own."""
+
 Progress = Callable[[int, int], None]
+Scans = Callable[[Scanner, Sequence[Mailbox]], AsyncGenerator[Sequence[tuple[Mailbox, MailboxScan | UnavailableError]]]]
+"""What gives, for mailboxes of which nothing is known, what they hold; some at a time. It may end early."""
 
 
 def outside_number(internal: re.Pattern[str]) -> Outside:
@@ -64,12 +70,14 @@ class Ingest:
         *,
         health: Health,
         metrics: Metrics,
+        scans: Scans,
         every_s: float = EVERYTHING_EVERY_S,
     ) -> None:
         self.polling_reason = ""  # why inotify does not work, and the spool is polled; "" while it does
         self.first_scan = asyncio.Event()  # is set when everything was looked at once
         self._store = store
         self._scanner = scanner
+        self._scans = scans
         self._outside = outside
         self._health = health
         self._metrics = metrics
@@ -81,7 +89,7 @@ class Ingest:
         self._wake = asyncio.Event()
         self._everything = asyncio.Event()
         self._busy: dict[Mailbox, _Turn] = {}
-        self._remembered: dict[Mailbox, _Remembered] = {}  # of the last to be looked at, the last at the end
+        self._remembered: dict[Mailbox, Remembered] = {}  # of the last to be looked at, the last at the end
 
     # --- hints
 
@@ -208,11 +216,37 @@ class Ingest:
         """Look at all of them, a chunk at a time; gives those to look at again."""
         again, total = list[Mailbox](), done + len(todo)
         progress(done, total)
+        if len(todo) >= WORTH_A_PROCESS:
+            looked_at, again = await self._look_at_new(todo, lambda some: progress(done + some, total))
+            done += len(looked_at)
+            todo = [mailbox for mailbox in todo if mailbox not in looked_at]
         for start in range(0, len(todo), CHUNK):  # one by one: threads of one interpreter would hinder each other
             chunk = todo[start : start + CHUNK]
             again += await self._look_at_chunk(chunk)
             progress(done + start + len(chunk), total)
         return again
+
+    async def _look_at_new(
+        self, todo: Sequence[Mailbox], progress: Callable[[int], None]
+    ) -> tuple[set[Mailbox], list[Mailbox]]:
+        """Have another process read those in which there never was a message, and write meanwhile what it found.
+
+        Gives those it told of, and which of them are to be looked at again.
+        """
+        known = await self._store.read(mailboxes.reconciled)
+        new = [mailbox for mailbox in todo if mailbox not in known]
+        looked_at, again = set[Mailbox](), list[Mailbox]()
+        if len(new) < WORTH_A_PROCESS:
+            return looked_at, again
+        async with contextlib.aclosing(self._scans(self._scanner, new)) as batches:
+            async for batch in batches:
+                self._note_troubles(batch)
+                looks = [Look.of(scan, 0) for _mailbox, scan in batch if isinstance(scan, MailboxScan)]
+                late = await self._write(looks, note=True, first=True)
+                again += [mailbox for mailbox, scan in batch if mailbox in late or unsettled(scan)]
+                looked_at.update(mailbox for mailbox, _scan in batch)
+                progress(len(looked_at))
+        return looked_at, again
 
     async def reconcile(self, mailbox: Mailbox) -> None:
         """Look at a mailbox now, until nothing moves in it, and return when the store agrees.
@@ -247,20 +281,20 @@ class Ingest:
         async with self._turn(mailbox):
             started = time.perf_counter()
             look = await self._news(mailbox) or await self._whole(mailbox)
-            applied = await self._write([look])
+            applied = not await self._write([look])
             scan = look.scan
             if applied and scan.settled and scan.listings is not None:
                 self._remember(mailbox, look.generation + bool(look.change), scan.listings)
             self._metrics.reconcile_seconds.observe(time.perf_counter() - started)
-        return applied and scan.settled and not scan.pending
+        return applied and not unsettled(scan)
 
-    async def _whole(self, mailbox: Mailbox) -> "_Look":
+    async def _whole(self, mailbox: Mailbox) -> Look:
         """Look at all of a mailbox."""
         generation, known = await self._store.read(lambda conn: reconcile.known(conn, mailbox))
         scan = await asyncio.to_thread(self._scanner.scan, mailbox, known)
-        return _Look(scan, generation, _meaning(scan, known))
+        return Look.of(scan, generation, known)
 
-    async def _news(self, mailbox: Mailbox) -> "_Look | None":
+    async def _news(self, mailbox: Mailbox) -> Look | None:
         """Look at what came into a full mailbox since the last look; None where more may have happened than that."""
         remembered = self._remembered.pop(mailbox, None)
         if remembered is None:
@@ -272,10 +306,10 @@ class Ingest:
         generation, known = await self._store.read(lambda conn: reconcile.knows(conn, mailbox, ids))
         if generation != remembered.generation or known or len(set(ids)) != len(ids):
             return None
-        return _Look(scan, generation, difference((), scan.found, complete=False))
+        return Look(scan, generation, difference((), scan.found, complete=False))
 
     def _remember(self, mailbox: Mailbox, generation: int, listings: Listings) -> None:
-        self._remembered[mailbox] = _Remembered(generation, listings)
+        self._remembered[mailbox] = Remembered(generation, listings)
         if len(self._remembered) > MOST_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
 
@@ -286,18 +320,14 @@ class Ingest:
                 await stack.enter_async_context(self._turn(mailbox))
             known = await self._store.read(lambda conn: [reconcile.known(conn, mailbox) for mailbox in chunk])
             scans = await asyncio.to_thread(self._scan_chunk, list(zip(chunk, known, strict=True)))
-            self._note_troubles(chunk, scans)
+            self._note_troubles(zip(chunk, scans, strict=True))
             changes = [
-                _Look(scan, generation, _meaning(scan, rows))
+                Look.of(scan, generation, rows)
                 for scan, (generation, rows) in zip(scans, known, strict=True)
                 if isinstance(scan, MailboxScan)
             ]
-            applied = await self._write(changes, note=True)
-        return [
-            mailbox
-            for mailbox, scan in zip(chunk, scans, strict=True)
-            if not isinstance(scan, MailboxScan) or not scan.settled or scan.pending or not applied
-        ]
+            late = await self._write(changes, note=True)
+        return [mailbox for mailbox, scan in zip(chunk, scans, strict=True) if mailbox in late or unsettled(scan)]
 
     def _scan_chunk(
         self, chunk: Iterable[tuple[Mailbox, tuple[int, list[Known]]]]
@@ -310,19 +340,22 @@ class Ingest:
                 scans.append(error)
         return scans
 
-    def _note_troubles(self, chunk: Sequence[Mailbox], scans: Sequence[MailboxScan | UnavailableError]) -> None:
-        for mailbox, scan in zip(chunk, scans, strict=True):
+    def _note_troubles(self, looked_at: Iterable[tuple[Mailbox, MailboxScan | UnavailableError]]) -> None:
+        for mailbox, scan in looked_at:
             if isinstance(scan, MailboxScan):
                 self._troubles.pop(mailbox, None)
             else:
                 self._complain(mailbox, str(scan))
 
-    async def _write(self, looks: Sequence["_Look"], *, note: bool = False) -> bool:
-        """Apply what differs, and with `note` keep what agreed; False where another process wrote meanwhile."""
+    async def _write(self, looks: Sequence[Look], *, note: bool = False, first: bool = False) -> set[Mailbox]:
+        """Apply what differs, and with `note` keep what agreed; gives those that somebody else changed meanwhile.
+
+        Of a `first` look at many mailboxes one line tells.
+        """
         differing = [look for look in looks if look.change]
         agreeing = [look for look in looks if note and not look.change and look.scan.looked]
         if not differing and not agreeing:
-            return True
+            return set()
 
         changes = [Change(look.scan.mailbox, look.generation, look.change, look.scan.looked) for look in differing]
 
@@ -332,16 +365,13 @@ class Ingest:
             return fill.apply_all(tx, changes, self._outside)
 
         applied = await self._store.write(write)
-        for look, done in zip(differing, applied, strict=True):
-            if done:
-                log.info(
-                    "mailbox reconciled mailbox=%s read=%d moved=%d gone=%d",
-                    look.scan.mailbox,
-                    len(look.change.read),
-                    len(look.change.relocated),
-                    len(look.change.gone),
-                )
-        return all(applied)
+        written = [look for look, done in zip(differing, applied, strict=True) if done]
+        if first:
+            tell_first(written)
+        else:
+            for look in written:
+                look.tell()
+        return {look.scan.mailbox for look, done in zip(differing, applied, strict=True) if not done}
 
     @contextlib.asynccontextmanager
     async def _turn(self, mailbox: Mailbox) -> AsyncIterator[None]:
@@ -363,26 +393,3 @@ class _Turn:
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     wanted: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Remembered:
-    """What a mailbox's folders held when the store of that generation agreed with them."""
-
-    generation: int
-    listings: Listings
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What one look at a mailbox gave, and what it means against the store of that generation."""
-
-    scan: MailboxScan
-    generation: int
-    change: Difference
-
-
-def _meaning(scan: MailboxScan, known: Sequence[Known]) -> Difference:
-    if not scan.settled:
-        return Difference()
-    return difference(known, scan.found, complete=not scan.pending)

@@ -12,6 +12,7 @@ from service.health import Health
 from service.ingest import Ingest
 from service.metrics import Metrics
 from service.model import Counts, Folder, Known, Mailbox, Message, Record
+from service.scanning import scans
 from service.simulator.disk import run
 from service.simulator.spool import Left, SpoolWriter
 from service.simulator.tone import voice
@@ -115,7 +116,7 @@ async def parts(folder: Path, *, every_s: float = 1000) -> AsyncIterator[Parts]:
     root.mkdir(exist_ok=True)
     async with Store.open(folder / "voicemaild.db", pbx="pbx1") as store:
         scanner, health, metrics = Counting(root), Health(), Metrics()
-        ingest = Ingest(store, scanner, outside, health=health, metrics=metrics, every_s=every_s)
+        ingest = Ingest(store, scanner, outside, health=health, metrics=metrics, scans=scans, every_s=every_s)
         made = Parts(root, store, scanner, ingest, health, metrics, SpoolWriter(root))
         store.on_commit(made.note)
         yield made

@@ -35,7 +35,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "sip",
         }
     ),
-    frozenset({"ingest", "intake", "pins", "master", "uploads"}),
+    frozenset({"ingest", "intake", "pins", "master", "scanning", "uploads"}),
     frozenset({"webhook", "api", "boxes", "measure", "pbx"}),
     frozenset({"follow", "housekeeping", "listener", "retention"}),
     frozenset({"daemon"}),

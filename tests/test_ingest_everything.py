@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,8 @@ from service import ingest as ingesting
 from service.errors import UnavailableError
 from service.health import SpoolState, Status
 from service.model import Counts, Mailbox
+from service.scanning import Scans
+from service.spool import Scanner
 from tests.parts import BOX, NEXT, OTHER, Parts, link_in_place_of, parts
 
 INBOX = "default/100/INBOX"
@@ -64,6 +66,57 @@ async def test_more_mailboxes_than_are_looked_at_together_are_all_looked_at(
     assert await it.ingest.everything(lambda some, of: done.append((some, of))) == (5, [])
     assert len(await it.badges()) == 5
     assert done[-1] == (5, 5)
+
+
+async def test_many_new_mailboxes_are_read_by_another_process(it: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    it.leave(BOX)
+    await it.ingest.everything()
+    monkeypatch.setattr(ingesting, "WORTH_A_PROCESS", 2)
+    for box in (BOX, NEXT, OTHER):
+        it.leave(box)
+    (it.root / "other/100/INBOX/.lock").touch()
+    it.scanner.scans.clear()
+    done: list[tuple[int, int]] = []
+    assert await it.ingest.everything(lambda some, of: done.append((some, of))) == (3, [OTHER])
+    assert it.scanner.scans == {BOX: 1}
+    assert done == [(0, 3), (2, 3), (3, 3)]
+    assert await it.badges() == {BOX: Counts(new=2), NEXT: Counts(new=1)}
+    assert it.types() == ["message.new", "unread"] * 3
+
+
+@pytest.mark.parametrize("told", [0, 1])
+async def test_what_the_other_process_did_not_tell_is_looked_at_here(
+    it: Parts, monkeypatch: pytest.MonkeyPatch, told: int
+) -> None:
+    monkeypatch.setattr(ingesting, "WORTH_A_PROCESS", 2)
+
+    async def some(scanner: Scanner, new: Sequence[Mailbox]) -> AsyncGenerator[Scans]:
+        if told:
+            yield [(mailbox, scanner.scan(mailbox, ())) for mailbox in new[:told]]
+
+    monkeypatch.setattr(it.ingest, "_scans", some)
+    for box in (BOX, NEXT, OTHER):
+        it.leave(box)
+    assert await it.ingest.everything() == (3, [])
+    assert await it.badges() == {BOX: Counts(new=1), NEXT: Counts(new=1), OTHER: Counts(new=1)}
+    assert it.types() == ["message.new", "unread"] * 3
+
+
+async def test_a_hint_may_be_quicker_than_the_other_process(it: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingesting, "WORTH_A_PROCESS", 2)
+
+    async def late(scanner: Scanner, new: Sequence[Mailbox]) -> AsyncGenerator[Scans]:
+        found: Scans = [(mailbox, scanner.scan(mailbox, ())) for mailbox in new]
+        it.move(left)
+        await it.ingest.reconcile(BOX)
+        yield found
+
+    monkeypatch.setattr(it.ingest, "_scans", late)
+    left = it.leave(BOX)
+    it.leave(NEXT)
+    assert await it.ingest.everything() == (2, [BOX])
+    assert await it.badges() == {BOX: Counts(old=1), NEXT: Counts(new=1)}
+    assert it.types() == ["message.new", "unread"] * 2
 
 
 async def test_mailboxes_that_rest_are_not_looked_at_again(it: Parts) -> None:

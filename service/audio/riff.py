@@ -20,6 +20,8 @@ _EXTENSIBLE_SIZE = 40
 _WINDOW = _CHUNK.size + _EXTENSIBLE_SIZE
 _EXTENSIBLE_TAG = 0xFFFE
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
+_PLAIN, _PLAIN_END = b"fmt \x10\0\0\0", 44
+"""How the chunks of nearly every wav begin, and where its data does."""
 _PCM = {8: Encoding.PCM_U8, 16: Encoding.PCM16, 24: Encoding.PCM24, 32: Encoding.PCM32}
 _PCM_TAG, _ALAW_TAG, _ULAW_TAG, _GSM_TAG = 1, 6, 7, 0x31
 _COMPANDED = {_ALAW_TAG: Encoding.ALAW, _ULAW_TAG: Encoding.ULAW}
@@ -33,6 +35,9 @@ def parse_riff(head: bytes, size: int, read: ReadAt) -> Layout:
     no WAVE file, states nonsense, or holds an encoding that Asterisk does not write.
     """
     riff_size = _riff_size(head)
+    if head[_HEADER.size : _HEADER.size + _CHUNK.size] == _PLAIN and head[36:40] == b"data" and len(head) >= _PLAIN_END:
+        claimed = int.from_bytes(head[40:_PLAIN_END], "little")
+        return _layout(head[20:36], _PLAIN_END, _extent(_PLAIN_END, claimed, size, riff_size))
     form, data_at, claimed = b"", 0, 0
     offset = _HEADER.size
     for _ in range(MAX_CHUNKS):

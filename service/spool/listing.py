@@ -50,14 +50,17 @@ def only_new_messages(added: Listing, before: Listing, now: Listing) -> bool:
     return len(now) - len(added) == len(before) and not any(f"msg{number:04d}.txt" in before for number in numbers)
 
 
-def changed(fd: int, then: os.stat_result, listed: Listing) -> bool:
+def changed(fd: int, then: os.stat_result, listed: Listing, *, rested: bool = False) -> bool:
     """Whether something came, went or was renamed in a directory since it was listed.
 
-    Its time says so, unless that happened within the tick (4 ms) of a change before it; then the names say so.
+    Its time says so, unless that happened within the tick (4 ms) of a change before it; then the names say so. One that
+    `rested` when `then` was seen need not be asked for them.
     """
     now = os.fstat(fd)
     if (now.st_mtime_ns, now.st_ctime_ns) != (then.st_mtime_ns, then.st_ctime_ns):
         return True
+    if rested:
+        return False
     return {name for name in os.listdir(fd) if message_name(name) or name == ".lock"} != listed.keys()
 
 

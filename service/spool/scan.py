@@ -125,6 +125,7 @@ class Scanner:
         present = listing.folders(box)
         folders = {folder: fd for folder in present if (fd := self._folder(mailbox, folder, box, stack)) is not None}
         looked_at |= {folder.value: os.fstat(fd) for folder, fd in folders.items()}
+        rested = {name for name, status in looked_at.items() if listing.rests(status)}
         before = {folder: listing.names(fd) for folder, fd in folders.items()}
         if any(listing.locked(fd, before[folder]) for folder, fd in folders.items()):
             raise Moved
@@ -132,7 +133,8 @@ class Scanner:
         for folder, fd in folders.items():
             reader.read(folder, fd, before[folder])
         if present != listing.folders(box) or any(
-            listing.changed(fd, looked_at[folder.value], before[folder]) for folder, fd in folders.items()
+            listing.changed(fd, looked_at[folder.value], before[folder], rested=folder.value in rested)
+            for folder, fd in folders.items()
         ):
             raise Moved
         closed = set(present) - set(folders)
@@ -239,16 +241,19 @@ class _Reader:
     def read(self, folder: Folder, fd: int, names: Listing) -> None:
         """Look at every message of a folder; one that is known costs a look at its `.txt`, and nothing else."""
         inodes = set(names.values())
-        unknown: list[tuple[int, os.stat_result]] = []
+        unknown: list[tuple[int, os.stat_result | None]] = []
         texts = [(parsed[0], name) for name in names if (parsed := message_name(name)) and parsed[1] == "txt"]
         for msgnum, name in texts:
-            status = listing.stat(name, fd)
-            stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if not self._by_stamp:
+                unknown.append((msgnum, None))
+                continue
+            now = listing.stat(name, fd)
+            stamp = (now.st_ino, now.st_mtime_ns, now.st_size)
             row = self._by_stamp.get(stamp)
             if row is not None and row.audio_inode is not None and row.audio_inode & INODE_BITS in inodes:
                 self.found.append(Found(folder, msgnum, stamp, row.msg_id, row))
             else:
-                unknown.append((msgnum, status))
+                unknown.append((msgnum, now))
         if unknown:
             files = _by_number(names)
             for msgnum, status in unknown:
@@ -257,14 +262,16 @@ class _Reader:
                     self.found.append(found)
 
     def _message(
-        self, folder: Folder, fd: int, msgnum: int, files: Mapping[str, int], status: os.stat_result
+        self, folder: Folder, fd: int, msgnum: int, files: Mapping[str, int], status: os.stat_result | None
     ) -> Found | None:
+        """Read a message, unless it is known and has no audio; `status` is that of its `.txt` where any is known."""
         name = f"msg{msgnum:04d}.txt"
-        stamp: Stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
         audio = self._scanner.best_first(files)
-        row = self._by_stamp.get(stamp)
-        if row is not None and row.audio_inode is None and not audio:
-            return Found(folder, msgnum, stamp, row.msg_id, row)
+        if status is not None and not audio:
+            stamp: Stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+            row = self._by_stamp.get(stamp)
+            if row is not None and row.audio_inode is None:
+                return Found(folder, msgnum, stamp, row.msg_id, row)
         try:
             return self._read(folder, fd, msgnum, audio)
         except Refused as refused:
@@ -273,7 +280,7 @@ class _Reader:
         except FileNotFoundError:
             raise Moved from None
         except PermissionError:
-            self._wait(status.st_mtime, f"{folder}/{name}", "permission")
+            self._wait(listing.stat(name, fd).st_mtime, f"{folder}/{name}", "permission")
             return None
 
     def _read(self, folder: Folder, fd: int, msgnum: int, suffixes: Sequence[str]) -> Found | None:

@@ -90,6 +90,12 @@ def _box(row: Sequence[Any]) -> Box:
     return Box(Mailbox(row[0], row[1]), row[2], row[3], row[4], Counts(*row[5:]))
 
 
+def reconciled(conn: sqlite3.Connection) -> set[Mailbox]:
+    """The boxes in which reconcile ever found anything."""
+    rows = conn.execute("SELECT context, extension FROM mailbox WHERE generation > 0")
+    return {Mailbox(context, extension) for context, extension in rows}
+
+
 def looked(conn: sqlite3.Connection) -> dict[Mailbox, str]:
     """What the directories of each mailbox were when it last agreed with the spool; "" where that is not known."""
     rows = conn.execute("SELECT context, extension, looked FROM mailbox")

@@ -35,6 +35,7 @@ from service.metrics import Metrics
 from service.model import Folder, Mailbox, Message, Principal, Scope
 from service.pbx import Pbx
 from service.recordings import Recordings
+from service.scanning import scans
 from service.spool import Rejects, Scanner
 from service.store import Store, journal, mailboxes
 from service.store.tokens import digest
@@ -165,7 +166,9 @@ async def running(
         converter = await stack.enter_async_context(
             Converter(AudioCache(directory / "audio-cache"), GsmLibrary.load(), ffmpeg_program=ffmpeg)
         )
-        ingest = Ingest(store, scanner, outside_number(settings.pbx.internal), health=health, metrics=metrics)
+        ingest = Ingest(
+            store, scanner, outside_number(settings.pbx.internal), health=health, metrics=metrics, scans=scans
+        )
         media = Media(directory / "media")
         worker = await stack.enter_async_context(AudioWorker(GsmLibrary.load(), ffmpeg_program=ffmpeg))
         app = build(

@@ -54,6 +54,17 @@ def test_whatever_comes_goes_or_is_renamed_shows(
     assert listing.changed(fd, now, listed)
 
 
+def test_a_directory_that_rested_is_judged_by_its_time_alone(inbox: Path, fd: int) -> None:
+    """Whatever happens after a second of rest gives it another time."""
+    listed, old = listing.names(fd), time.time() - listing.FRESH_S - 1
+    os.utime(inbox, (old, old))
+    then = os.fstat(fd)
+    assert listing.rests(then)
+    assert not listing.changed(fd, then, listed, rested=True)
+    (inbox / "msg0001.txt").unlink()
+    assert listing.changed(fd, then, listed, rested=True)
+
+
 def test_a_lock_holds_until_it_is_stale(inbox: Path, fd: int) -> None:
     assert not listing.locked(fd, listing.names(fd))
     (inbox / ".lock").touch()

@@ -3,12 +3,13 @@ import uuid
 
 import pytest
 
+from service.difference import Difference
 from service.errors import ConflictError, NotFoundError
 from service.ingest import outside_number
 from service.model import Counts, Folder, Mailbox, Status, View
 from service.store import mailboxes, messages
 from service.store.transaction import Transaction
-from tests.store.shelf import BOX, NEXT, OTHER, found, live, outside, put, told, types
+from tests.store.shelf import BOX, NEXT, OTHER, apply, found, known, live, outside, put, told, types
 
 UNKNOWN = Mailbox("default", "999")
 
@@ -182,3 +183,11 @@ def test_of_a_box_that_was_only_found_neither_phone_nor_customer_is_known(tx: Tr
     mailboxes.ensure(tx, BOX)
     (box,) = mailboxes.list_all(tx.conn)
     assert (box.phone, box.customer, box.counts) == ("", "", Counts())
+
+
+def test_only_boxes_in_which_something_was_found_count_as_reconciled(tx: Transaction) -> None:
+    mailboxes.ensure(tx, NEXT)
+    put(tx, BOX, found(1))
+    assert mailboxes.reconciled(tx.conn) == {BOX}
+    assert apply(tx, BOX, Difference(gone=list(known(tx).values())))
+    assert (mailboxes.counts(tx.conn), mailboxes.reconciled(tx.conn)) == ({}, {BOX})
