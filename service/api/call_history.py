@@ -17,13 +17,13 @@ from service.api.cache import Bodies
 from service.api.edge import Edge, Edges
 from service.api.gate import Gate
 from service.api.paging import PageUrls, paged
-from service.api.params import ListParams, ListSpec, read_list
+from service.api.params import ListParams, ListSpec, query_of, read_list
 from service.api.records import call_history
 from service.api.wire import rendered
 from service.call import Call, CallStatus, CallType
 from service.model import Principal, Scope, View
 from service.store import Store, call_pages
-from service.store.query import Page, Query
+from service.store.query import Page
 
 SPEC = ListSpec(
     sorts=("id", "datetime", "src", "dst", "external_number", "duration", "conversation", "type", "status"),
@@ -60,19 +60,6 @@ class CallHistory:
             return await asyncio.to_thread(written, page, params, urls, edge, principal.view)
 
         return rendered(await self.bodies.get(key, render))
-
-
-def query_of(params: ListParams) -> Query:
-    """What a list's parameters ask of the store."""
-    return Query(
-        filters=params.filters,
-        since=params.since,
-        until=params.until,
-        sort=params.sort,
-        descending=params.descending,
-        limit=params.per_page,
-        offset=params.offset,
-    )
 
 
 def written(page: Page[Call], params: ListParams, urls: PageUrls, edge: Edge, view: View) -> bytes:

@@ -9,7 +9,6 @@ Failures: {"status": "error", "code", "result": [], "message"}, and `errors` by 
 under `/api/v1`; links in an answer keep the prefix of the request. Reading needs scope `read`, marking `write`.
 """
 
-import sqlite3
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -23,13 +22,12 @@ from service.api.edge import Edge, Edges
 from service.api.gate import Gate
 from service.api.laravel import success
 from service.api.paging import PageUrls, paged
-from service.api.params import ListParams, ListSpec, read_list
+from service.api.params import ListSpec, query_of, read_list
 from service.api.records import message_voice
 from service.api.wire import json_response, rendered, sentence
 from service.errors import ConflictError, UnavailableError, VoicemaildError
-from service.model import Message, Principal, Scope, Status, Summary, View
+from service.model import Message, Principal, Scope, Status, Summary
 from service.store import Store, mailboxes, messages
-from service.store.query import Query
 
 MOST_ROWS = 1024
 SPEC = ListSpec(
@@ -47,14 +45,17 @@ class Marks(Protocol):
 
 
 class Rows:
-    """The rows that were written last: of a page that has changed, most have not. At most `MOST_ROWS` are kept."""
+    """The rows that were written last: of a page that has changed, most have not. At most `MOST_ROWS` are kept.
+
+    So a page is soon written, and by the event loop itself: threads that wait for each other cost more.
+    """
 
     def __init__(self, edges: Edges) -> None:
         self._edges = edges
         self._written = lru_cache(MOST_ROWS)(self._write)
 
     def of(self, messages: Iterable[Summary], base_url: str) -> list[orjson.Fragment]:
-        """The messages as JSON, with links that begin with `base_url`. May be called on any thread."""
+        """The messages as JSON, with links that begin with `base_url`."""
         era = self._edges.signer.era
         return [self._written(message, base_url, era) for message in messages]
 
@@ -93,30 +94,18 @@ class MessageVoice:
         async def render() -> bytes:
             params = read_list(request.query.items(), SPEC, self.edges.timezone)
             urls = PageUrls.of(f"{base_url}/message-voice", request.query.items())
-            return await self.store.read(lambda conn: self._page(conn, principal.view, params, urls, base_url))
+            query = query_of(params)
+            found = await self.store.select(lambda conn: messages.page(conn, principal.view, query))
+            data = self.rows.of(found.rows, base_url)
+            return orjson.dumps(paged(data, page=params.page, per_page=params.per_page, total=found.total, urls=urls))
 
         return rendered(await self.bodies.get(key, render))
-
-    def _page(self, conn: sqlite3.Connection, view: View, params: ListParams, urls: PageUrls, base_url: str) -> bytes:
-        """Read and write a page: on the store's thread, so that the event loop only hands the bytes on."""
-        query = Query(
-            filters=params.filters,
-            since=params.since,
-            until=params.until,
-            sort=params.sort,
-            descending=params.descending,
-            limit=params.per_page,
-            offset=params.offset,
-        )
-        found = messages.page(conn, view, query)
-        data = self.rows.of(found.rows, base_url)
-        return orjson.dumps(paged(data, page=params.page, per_page=params.per_page, total=found.total, urls=urls))
 
     async def unread_count(self, _request: web.Request, principal: Principal) -> web.Response:
         """`GET /message-voice/unread-count`: what a badge shows."""
 
         async def render() -> bytes:
-            count = await self.store.read(lambda conn: mailboxes.unread_count(conn, principal.view))
+            count = await self.store.select(lambda conn: mailboxes.unread_count(conn, principal.view))
             return orjson.dumps(success({"unread_count": count}))
 
         return rendered(await self.bodies.get((principal.view, "unread-count"), render))

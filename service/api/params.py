@@ -11,6 +11,7 @@ from datetime import tzinfo
 
 from service.api.localtime import earliest, latest
 from service.api.wire import InvalidParametersError
+from service.store.query import Query
 
 PER_PAGE = 20
 MOST_PER_PAGE = 300
@@ -67,6 +68,19 @@ def read_list(query: Iterable[tuple[str, str]], spec: ListSpec, zone: tzinfo) ->
     if reader.errors:
         raise InvalidParametersError(reader.errors)
     return params
+
+
+def query_of(params: ListParams) -> Query:
+    """What a list's parameters ask of the store."""
+    return Query(
+        filters=params.filters,
+        since=params.since,
+        until=params.until,
+        sort=params.sort,
+        descending=params.descending,
+        limit=params.per_page,
+        offset=params.offset,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,10 +140,14 @@ class Store:
 
         Raises UnavailableError where the database cannot be read now.
         """
+        return await self.select(lambda conn: _at_one_moment(conn, fn))
+
+    async def select(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        """As `read`, for an `fn` of one statement alone: that is of one moment by itself, and needs no transaction."""
         # the first, while it has no more to do than the other: two threads hinder each other more than they help
         reader = min(self._readers, key=attrgetter("waiting"))
         try:
-            return await reader.run(lambda conn: _at_one_moment(conn, fn))
+            return await reader.run(fn)
         except sqlite3.OperationalError as error:
             raise UnavailableError(f"the store cannot be read: {error}") from error
 
