@@ -30,7 +30,7 @@ _LIST_PARAMETERS = list_parameters(
     ("id", "datetime", "src", "dst", "external_number", "duration", "status"),
     Parameter("filter[src]", "The caller's number, exactly. `filter.src` means the same, also below.", TEXT),
     Parameter("filter[dst]", "The mailbox's extension, exactly.", TEXT),
-    Parameter("filter[external_number]", "The outside party's number, exactly.", TEXT),
+    Parameter("filter[external_number]", "The outside line, or the number at its other end, exactly.", TEXT),
     Parameter("filter[duration]", "Whole seconds.", INTEGER),
     Parameter("filter[status]", "1 is unread, 2 is read; others match nothing.", INTEGER),
 )

@@ -1,7 +1,8 @@
 """The parameters of documents 000 and 001, read and checked: of a list (page, per_page, sort, filters), of statistics.
 
 `filter[src]=` and `filter.src=` mean the same, of a repeated one the last counts, an empty one is none, and one that
-no list knows is left alone. All that is wrong is told at once.
+no list knows is left alone. A number's `+` may stand as it is, though in a query that is a space. All that is wrong is
+told at once.
 """
 
 import re
@@ -21,6 +22,7 @@ LONGEST_VALUE = 256
 _MOST = 2**63 - 1  # SQLite's integers: beyond them nothing can match, nor can it be asked for
 
 _INTEGER = re.compile(r"[+-]?\d+\Z", re.ASCII)
+_BARE_PLUS = re.compile(r"\A (?=\d+\Z)", re.ASCII)
 _BRACKETS = re.compile(r"filter\[([a-z_]+)\]\Z", re.ASCII)
 _TIME = "must be a time as YYYY-MM-DD HH:MM:SS or a date as YYYY-MM-DD"
 
@@ -98,7 +100,7 @@ def read_period(query: Iterable[tuple[str, str]], zone: tzinfo) -> Period:
     since, until = (
         reader.moment(name, getter, zone, required=True) for name, getter in (("from", earliest), ("to", latest))
     )
-    external_number = reader.text("external_number") or None
+    external_number = reader.phone("external_number") or None
     if since is None or until is None or reader.errors:
         raise InvalidParametersError(reader.errors)
     return Period(since, until, external_number)
@@ -125,6 +127,10 @@ class _Reader:
             self._wrong(name, f"must have at most {LONGEST_VALUE} characters")
             return ""
         return value
+
+    def phone(self, name: str) -> str:
+        """A number somebody has; no number begins with a space, so that is a `+` that was not encoded."""
+        return _BARE_PLUS.sub("+", self.text(name))
 
     def _integer(self, name: str) -> int | None:
         value = self.text(name).strip()
@@ -153,7 +159,7 @@ class _Reader:
         return name, value.startswith("-")
 
     def filters(self, spec: ListSpec) -> dict[str, str | int]:
-        texts = {name: self.text(f"filter.{name}") for name in spec.texts}
+        texts = {name: self.phone(f"filter.{name}") for name in spec.texts}
         found: dict[str, str | int] = {name: text for name, text in texts.items() if text}
         for name, allowed in spec.integers.items():
             value = self._integer(f"filter.{name}")

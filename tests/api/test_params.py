@@ -86,6 +86,16 @@ def test_an_integer_beyond_all_that_can_be_stored_is_one_that_matches_nothing() 
     assert read(("filter[duration]", "9" * 30)).filters == {"duration": 2**63 - 1}
 
 
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [(" 998901234567", "+998901234567"), ("+998", "+998"), ("998 90", "998 90"), (" alice", " alice"), (" ", " ")],
+)
+def test_the_plus_of_a_number_may_stand_in_a_query_as_it_is(value: str, meant: str) -> None:
+    assert read(("filter[src]", value)).filters == {"src": meant}
+    period = [("from", "2026-01-13"), ("to", "2026-01-13"), ("external_number", value)]
+    assert read_period(period, UTC).external_number == meant
+
+
 def test_too_much_is_refused() -> None:
     assert list(errors(("filter[src]", "1" * 257))) == ["filter.src"]
     assert list(errors(*((f"p{number}", "1") for number in range(33)))) == ["query"]
