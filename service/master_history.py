@@ -11,11 +11,12 @@ import os
 import re
 import signal
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from service.call import Leg
 from service.cdr.master_csv import split
@@ -48,6 +49,14 @@ class Part:
     rows: int
     rejects: Counter[str]
     place: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Hand it over to another process with its legs as plain tuples, in half the time."""
+        return _part, (list(map(tuple, self.legs)), self.alone, self.rows, self.rejects, self.place)
+
+
+def _part(legs: Iterable[tuple[Any, ...]], *rest: Any) -> Part:
+    return Part(list(map(Leg._make, legs)), *rest)
 
 
 @dataclass(frozen=True, slots=True)
