@@ -1,5 +1,6 @@
 """The dialect of document 000, asked as its clients ask."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ import pytest
 
 from service.api.edge import Edges
 from service.api.links import STEP_S, Signer
-from service.api.message_voice import Rows
+from service.api.message_voice import AT_ONCE, Rows
 from service.errors import ConflictError, UnavailableError
 from service.model import Folder, Message, Status, Summary
 from service.pbx import Pbx
@@ -246,17 +247,31 @@ async def test_a_box_without_messages_has_none(site: Site) -> None:
     assert BOX not in (await site.ask("/message-voice", "box100")).json["data"]
 
 
-def test_a_row_is_written_once_and_anew_when_it_or_its_links_have_changed() -> None:
+ROW = Summary(1, "uuid", "100", 0, "111", None, 2, Status.UNREAD, 1)
+
+
+async def test_a_row_is_written_once_and_anew_when_it_or_its_links_have_changed() -> None:
     now = [0.0]
     signer = Signer(b"0123456789abcdef", lambda: now[0])
     rows = Rows(Edges(ZoneInfo("UTC"), "", (), signer))
-    row = Summary(1, "uuid", "100", 0, "111", None, 2, Status.UNREAD, 1)
-    written = [rows.of([row], "http://a")[0] for _ in range(2)]
+    written = [(await rows.of([ROW], "http://a"))[0] for _ in range(2)]
     assert written[0] is written[1]
-    written += rows.of([row], "http://b")
-    written += rows.of([row._replace(status=Status.READ)], "http://a")
+    written += await rows.of([ROW], "http://b")
+    written += await rows.of([ROW._replace(status=Status.READ)], "http://a")
     now[0] += STEP_S
-    written += rows.of([row], "http://a")
+    written += await rows.of([ROW], "http://a")
     signer.rekey(b"another secret key")
-    written += rows.of([row], "http://a")
+    written += await rows.of([ROW], "http://a")
     assert len({orjson.dumps(one) for one in written}) == 5
+
+
+async def test_others_get_their_turn_while_a_long_page_is_written() -> None:
+    rows = Rows(Edges(ZoneInfo("UTC"), "", (), Signer(b"0123456789abcdef")))
+    turn = asyncio.Event()
+    asyncio.get_running_loop().call_soon(turn.set)
+    await rows.of([ROW] * AT_ONCE, "http://a")
+    assert not turn.is_set()
+    messages = [ROW._replace(id=number) for number in range(2 * AT_ONCE + 1)]
+    written = await rows.of(messages, "http://a")
+    assert turn.is_set()
+    assert [orjson.loads(orjson.dumps(row))["id"] for row in written] == list(range(2 * AT_ONCE + 1))
