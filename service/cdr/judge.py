@@ -169,10 +169,10 @@ def _external_number(kind: CallType, legs: Sequence[Leg], internal: re.Pattern[s
     did = [leg.did for leg in legs if leg.did]
     shown = [leg.outbound_cnum for leg in legs if leg.outbound_cnum]
     if kind is CallType.INCOMING:
-        told = did or shown
-        return told[0] if told else _outside(legs[0].src, internal)
-    told = shown or did
-    return told[0] if told else legs[0].dst or None
+        told, party = did or shown, legs[0].src
+    else:
+        told, party = shown or did, legs[0].dst
+    return told[0] if told else _outside(party, internal)
 
 
 def _outside(number: str, internal: re.Pattern[str]) -> str | None:

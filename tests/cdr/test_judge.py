@@ -165,6 +165,7 @@ def test_a_caller_who_shows_no_number_is_nobody() -> None:
         ("200", "15559876543", OUTGOING, "15559876543"),
         ("200", "*97", OUTGOING, "*97"),
         ("200", "", OUTGOING, None),
+        ("200", "s", OUTGOING, None),  # a place in the dialplan
         ("200", "201", INSIDE, None),
     ],
 )
