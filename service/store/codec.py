@@ -4,6 +4,8 @@ A call's legs alone are written as bare rows, for there are many, and millions a
 its end, by fields that have a default.
 """
 
+import dataclasses
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -24,9 +26,14 @@ from service.model import (
     Status,
 )
 
+_CALL = tuple(field.name for field in dataclasses.fields(Call))
+_fields_of = attrgetter(*_CALL)
+
 
 def dump(state: RecordState) -> bytes:
     """The state as JSON: each dataclass an object, each enumeration its value, each leg an array."""
+    if isinstance(state, Call):  # the most frequent by far: a third faster as a dictionary
+        return orjson.dumps(dict(zip(_CALL, _fields_of(state), strict=True)), default=tuple)
     return orjson.dumps(state, default=tuple)  # what orjson leaves to us is a Leg
 
 
