@@ -26,7 +26,7 @@ from service.spool import MailboxScan, Rejects, Scanner
 
 log = logging.getLogger(__name__)
 
-MOST_TOLD = 1000
+MOST_TOLD = 2000
 """So many messages are told of at once, or those of one mailbox where it has more; and so many mailboxes."""
 LONGEST_LINE = 64 * 1024 * 1024
 LONGEST_WAIT_S = 60.0
