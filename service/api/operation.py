@@ -64,9 +64,13 @@ def _laravel(code: int, message: str, errors: Errors) -> Mapping[str, Any]:
     return body | {"errors": errors} if errors else body
 
 
+def _plain(_code: int, message: str, errors: Errors) -> Mapping[str, Any]:
+    return {"message": " ".join(problem for problems in errors.values() for problem in problems) or message}
+
+
 LARAVEL = Dialect("", Failure, _laravel)
 """Documents 000 and 001, and all that is of no document."""
-PLAIN = Dialect("Plain", Told, lambda _code, message, _errors: {"message": message})
+PLAIN = Dialect("Plain", Told, _plain)
 """Document 002."""
 
 
