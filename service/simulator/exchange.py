@@ -177,7 +177,7 @@ class Exchange:
         left = await asyncio.to_thread(run, steps)
         if left is not None:
             left = await self._mailed(box, replace(left, uniqueid=leg.uniqueid))
-            await self._tell_waiting([*others, box.mailbox], leg)
+            await self._tell_waiting([*others, box.mailbox], leg, since_ns=left.named_ns)
         start, end = self._at(began), self._at(began + int(seconds))
         visit = Detail(leg, "VoiceMail", f"{box.mailbox},u", start, end, start, "ANSWERED", did=did)
         self._tell_call(self.delays.mwi + self.delays.cdr, to_voicemail(visit, rang, self.numbers))
@@ -369,14 +369,21 @@ class Exchange:
         return done
 
     async def _tell_waiting(
-        self, mailboxes: Iterable[Mailbox], leg: Leg | None, *, delay: float | None = None, ready: bool = True
+        self,
+        mailboxes: Iterable[Mailbox],
+        leg: Leg | None,
+        *,
+        delay: float | None = None,
+        since_ns: int | None = None,
+        ready: bool = True,
     ) -> None:
-        """MessageWaiting for these mailboxes, in this order, with what lies there now."""
+        """MessageWaiting for these mailboxes, in this order, with what lies there now; after a delay `since_ns`."""
         wanted = list(mailboxes)
         counted: list[Counts] = await asyncio.to_thread(lambda: [self.spool.counts(mailbox) for mailbox in wanted])
         for mailbox, counts in zip(wanted, counted, strict=True):
             event = message_waiting(mailbox, counts, leg, ready=ready)
-            self._tell_later(self.delays.mwi if delay is None else delay, event)
+            passed = 0.0 if since_ns is None else (time.monotonic_ns() - since_ns) / 1e9
+            self._tell_later(max(0.0, (self.delays.mwi if delay is None else delay) - passed), event)
 
     def _box(self, mailbox: Mailbox | str) -> Box | None:
         return self.boxes.get(Mailbox.parse(mailbox) if isinstance(mailbox, str) else mailbox)
