@@ -52,8 +52,15 @@ class Recordings:
         self._roots = () if root is None else (PurePosixPath(root), PurePosixPath(os.path.realpath(root)))
         self._index = Index(lambda name: suffix_of(name) in _RANK, clock)
 
+    @property
+    def nowhere(self) -> bool:
+        """Whether there are none, so that looking for one costs nothing."""
+        return self._root is None
+
     def find(self, call: Call) -> Recording | None:
         """The recording of a call, or None where there is none that can be read; directories are listed for it."""
+        if self.nowhere:
+            return None
         with self._tree() as tree:
             places = self._places(call)
             return self._told(tree, call, places) or self._bearing(tree, call, places, list_it=True)
@@ -63,6 +70,8 @@ class Recordings:
 
         Finds what the PBX told of, files that are called `UNIQUEID.wav`, and what is in directories that were listed.
         """
+        if self.nowhere:
+            return None
         with self._tree() as tree:
             places = self._places(call)
             return (
@@ -89,8 +98,6 @@ class Recordings:
 
     def _places(self, call: Call) -> Sequence[str]:
         """The directories below the root in which a recording of the call may lie, the likeliest first."""
-        if self._root is None:
-            return ()
         start, end = self._day(call.start), self._day(call.end)
         days = (start,) if start == end else (start, end)
         dated = [

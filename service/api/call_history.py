@@ -55,9 +55,13 @@ class CallHistory:
             urls = PageUrls.of(f"{base_url}/call-history", request.query.items())
             edge = self.edges.thorough(base_url)
             query = query_of(params)
+            write = partial(written, params=params, urls=urls, edge=edge, view=principal.view)
+            if self.edges.recordings.nowhere:
+                return await self.store.read(lambda conn: write(call_pages.page(conn, principal.view, query)))
             page = await self.store.read(lambda conn: call_pages.page(conn, principal.view, query))
-            # not on the store's thread: where recordings are looked for, that may take long
-            return await asyncio.to_thread(written, page, params, urls, edge, principal.view)
+            return await asyncio.to_thread(
+                write, page
+            )  # looking for recordings may take long: not on the store's thread
 
         return rendered(await self.bodies.get(key, render))
 

@@ -13,10 +13,12 @@ have the same of what they are sorted by stand by their ids, in the same directi
 
 import heapq
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
+
+import orjson
 
 from service.call import Call, CallStatus, CallType
 from service.model import Mailbox, View
@@ -149,8 +151,14 @@ def _constant(conn: sqlite3.Connection, ask: Ask, column: str, total: int) -> bo
 
 
 def _selected(conn: sqlite3.Connection, index: str, where: Where, cut: _Cut) -> list[int]:
-    rows = conn.execute(f"SELECT call.id FROM call {index} WHERE {where} {cut.order}", where.values)
-    return [call_id for (call_id,) in rows]
+    return _all_ids(conn, f"SELECT call.id AS id FROM call {index} WHERE {where} {cut.order}", where.values)
+
+
+def _all_ids(conn: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[int]:
+    """What a query gives as `id`, in its order; as one row, see `call_rows.load`."""
+    (ids,) = conn.execute(f"SELECT json_group_array(id) FROM ({query})", values).fetchone()
+    found: list[int] = orjson.loads(ids)
+    return found
 
 
 def _group_by_group(conn: sqlite3.Connection, ask: Ask, cut: _Cut) -> list[int]:
@@ -231,11 +239,8 @@ def _near(conn: sqlite3.Connection, near: Where, where: Where, cut: _Cut) -> lis
     window = replace(cut, limit=WINDOW, offset=0)
     columns = "id, start, type, status, duration, conversation, external_number"
     nearest = f"SELECT {columns} FROM call {index} WHERE {near} {window.order}"
-    rows = conn.execute(
-        f"SELECT id FROM ({nearest}) WHERE {where} LIMIT {cut.limit:d} OFFSET {cut.offset:d}",
-        (*near.values, *where.values),
-    )
-    return [call_id for (call_id,) in rows]
+    query = f"SELECT id FROM ({nearest}) WHERE {where} LIMIT {cut.limit:d} OFFSET {cut.offset:d}"
+    return _all_ids(conn, query, (*near.values, *where.values))
 
 
 def _along(conn: sqlite3.Connection, ask: Ask, cut: _Cut, total: int) -> list[int]:
@@ -308,11 +313,8 @@ class _Walk(NamedTuple):
         part = replace(cut, limit=int(most), offset=0)
         first = f"SELECT id, type, status FROM call {self.by_index} WHERE {self.within} {part.order}"
         where = self.near & self.where
-        rows = conn.execute(
-            f"SELECT id FROM ({first}) AS call WHERE {where} LIMIT {cut.limit:d} OFFSET {cut.offset:d}",
-            (*self.within.values, *where.values),
-        )
-        return [call_id for (call_id,) in rows]
+        query = f"SELECT id FROM ({first}) AS call WHERE {where} LIMIT {cut.limit:d} OFFSET {cut.offset:d}"
+        return _all_ids(conn, query, (*self.within.values, *where.values))
 
     def _from_value_to_value(self, conn: sqlite3.Connection, cut: _Cut, most: int) -> list[int]:
         """Leave out those of each value whose ids are too small or too great, by that value's part of the index."""

@@ -19,9 +19,15 @@ _THESE = "IN (SELECT value FROM json_each(?))"
 
 
 def load(conn: sqlite3.Connection, ids: Sequence[int], *, legs: bool = False) -> list[Call]:
-    """The calls with these ids, in this order; those that are not there are left out. With their legs if asked for."""
+    """The calls with these ids, in this order; those that are not there are left out. With their legs if asked for.
+
+    All come as one row: with every row `sqlite3` lets go of the interpreter's lock, and may have to wait for it again.
+    """
     asked = orjson.dumps(ids)
-    rows = conn.execute(f"SELECT {_CALL} FROM call WHERE id {_THESE}", (asked,)).fetchall()
+    (found_rows,) = conn.execute(
+        f"SELECT json_group_array(json_array({_CALL})) FROM call WHERE id {_THESE}", (asked,)
+    ).fetchone()
+    rows = orjson.loads(found_rows)
     if not rows:
         return []
     pbx, told, extensions = pbx_name(conn), _integration(conn, asked), {row[0]: orjson.loads(row[15]) for row in rows}
