@@ -111,7 +111,7 @@ class Recordings:
 
     def _told(self, tree: "_Tree", call: Call, places: Sequence[str]) -> Recording | None:
         """The file that the PBX told of: a name, or a path that lies below the root."""
-        parts = self._parts(call.recording) if places else ()
+        parts = self._parts(call.recording)
         if not parts:
             return None
         where = places if len(parts) == 1 else ["/".join(parts[:-1])]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
+from operator import attrgetter
 from typing import Protocol
 
 from service.config_schema import Retention as Days
@@ -124,10 +125,11 @@ class Retention:
     async def _delete_messages(self, before: int) -> dict[Mailbox, ConflictError | UnavailableError]:
         """Delete old messages, mailbox by mailbox; gives those where it failed, the first of them first, and why."""
         failed = dict[Mailbox, ConflictError | UnavailableError]()
+        mailbox_of = attrgetter("mailbox")
         find = partial(retained.outdated, before=before, limit=AT_ONCE, but=failed.keys())
         while len(failed) < MOST_FAILED and (old := await self._store.read(find)):
             count = 0
-            for mailbox, some in groupby(sorted(old, key=_mailbox), _mailbox):
+            for mailbox, some in groupby(sorted(old, key=mailbox_of), mailbox_of):
                 try:
                     count += await self._pbx.delete(list(some))
                 except (ConflictError, UnavailableError) as error:
@@ -143,7 +145,3 @@ class Retention:
         while found := await self._store.read(find):
             await self._store.write(partial(retained.untell, positions=found))
             await asyncio.sleep(BREATH_S)
-
-
-def _mailbox(message: Message) -> Mailbox:
-    return message.mailbox

@@ -24,10 +24,8 @@ def load(conn: sqlite3.Connection, ids: Sequence[int], *, legs: bool = False) ->
     All come as one row: with every row `sqlite3` lets go of the interpreter's lock, and may have to wait for it again.
     """
     asked = orjson.dumps(ids)
-    (found_rows,) = conn.execute(
-        f"SELECT json_group_array(json_array({_CALL})) FROM call WHERE id {_THESE}", (asked,)
-    ).fetchone()
-    rows = orjson.loads(found_rows)
+    query = f"SELECT json_group_array(json_array({_CALL})) FROM call WHERE id {_THESE}"
+    rows = orjson.loads(conn.execute(query, (asked,)).fetchone()[0])
     if not rows:
         return []
     pbx, told, extensions = pbx_name(conn), _integration(conn, asked), {row[0]: orjson.loads(row[15]) for row in rows}
