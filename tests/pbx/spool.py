@@ -1,6 +1,7 @@
 """Reads a voicemail spool for the tests, as plainly as possible: what lies where, and what its `.txt` says."""
 
 import re
+import wave
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,12 @@ class SpoolMessage:
     def audio(self) -> tuple[Path, ...]:
         """Its audio files, sorted by name."""
         return tuple(sorted(file for file in self.txt.parent.glob(f"{self.txt.stem}.*") if file != self.txt))
+
+    @property
+    def seconds(self) -> int:
+        """How long its `.wav` is, in whole seconds. A busy machine records less than was spoken: compare with this."""
+        with wave.open(str(self.txt.with_suffix(".wav"))) as recorded:
+            return int(recorded.getnframes() / recorded.getframerate())
 
 
 def messages(mailbox: Path) -> tuple[SpoolMessage, ...]:

@@ -88,7 +88,8 @@ async def test_a_message_is_told_with_its_caller_whoever_he_says_he_is(
         await socket.badge(1)
         [told] = news(socket)
     assert (told["caller_id_name"], told["src"], told["dst"]) == (name, number, "100")
-    assert (told["duration"], told["audio"]["content_type"]) == (1, "audio/wav")
+    [message] = pbx22.messages("100")
+    assert (told["duration"], told["audio"]["content_type"]) == (message.seconds, "audio/wav")
     await assert_all_agree(house22, pbx22)
 
 
