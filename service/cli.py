@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from functools import partial
+from typing import Annotated
 
 import typer
 
@@ -19,7 +20,6 @@ from service.store.commands import reading
 app = typer.Typer(
     name="voicemaild",
     help="Keeps the voicemail of an Asterisk PBX: every message captured, every unread badge right.",
-    callback=remember,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -31,6 +31,25 @@ app.command()(cli_calls.import_cdr)
 app.add_typer(cli_webhooks.app, name="webhook")
 
 log = logging.getLogger(__name__)
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 -- as typer calls it
+    if asked:
+        print(f"voicemaild {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    ctx: typer.Context,
+    *,
+    config_file: Config = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Keep a `--config` that stands before the command's name."""
+    remember(ctx, config_file)
 
 
 @app.command()
@@ -138,7 +157,7 @@ def openapi(config_file: Config = None) -> None:
 def version(config_file: Config = None) -> None:
     """Print the version."""
     del config_file  # taken, as by every command
-    print(f"voicemaild {__version__}")
+    _print_version(asked=True)
 
 
 def log_to_stderr(level: int) -> None:

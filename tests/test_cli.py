@@ -145,6 +145,12 @@ def test_scan_reads_the_whole_spool(voicemaild: Run, config: Path) -> None:
     assert [line.split("\t")[:2] for line in listed.lines] == [["100@default", "1"], ["101@default", "1"]]
 
 
+def test_the_version_can_be_asked_for_in_both_ways(voicemaild: Run) -> None:
+    for word in ("version", "--version"):
+        done = voicemaild(word)
+        assert (done.code, done.out, done.err) == (0, f"voicemaild {__version__}\n", "")
+
+
 def test_openapi_prints_the_document(voicemaild: Run) -> None:
     done = voicemaild("openapi")
     assert (done.code, done.err) == (0, "")
