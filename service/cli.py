@@ -11,6 +11,7 @@ import typer
 
 from service import __version__, cli_calls, cli_mailboxes, cli_tokens, cli_webhooks, config
 from service.cli_common import Config, complain, named, remember, settings_of, tell_progress
+from service.cli_output import standard_output
 from service.errors import ConfigError, InvalidInputError, VoicemaildError
 from service.store.commands import reading
 
@@ -182,7 +183,8 @@ def main() -> None:
     """Run what the command line says, and exit; a mistake of the user's ends with a sentence, never a traceback."""
     failures: list[Exception] = []
     try:
-        app(prog_name="voicemaild")
+        with standard_output():
+            app(prog_name="voicemaild")
     except* VoicemaildError as group:  # alone, or out of the daemon's tasks
         failures = leaves(group)
     for failure in failures:

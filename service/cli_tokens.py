@@ -51,9 +51,9 @@ def create(
     view = frozenset(mailboxes) if mailboxes else None
     with changing(settings.store.path, settings.pbx.name) as tx:
         secret = tokens.create(tx.conn, name, scope, view, now=now, expires=now + expires if expires else None)
-    if link:
-        typer.echo(f"{settings.http.address}/#token={secret}")
-    typer.echo(secret)
+        if link:  # printed before it is kept: one that nobody could read is not
+            typer.echo(f"{settings.http.address}/#token={secret}")
+        typer.echo(secret)
 
 
 @app.command("list")
@@ -89,7 +89,7 @@ def rotate(ctx: typer.Context, name: Name, config_file: Config = None) -> None:
     settings = settings_of(ctx, config_file)
     with changing(settings.store.path, settings.pbx.name) as tx:
         secret = tokens.rotate(tx.conn, name, now=int(time.time()))
-    typer.echo(secret)
+        typer.echo(secret)  # before the old one ends: where nobody could read this, that stays
 
 
 def _utc(seconds: int) -> str:
