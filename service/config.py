@@ -29,7 +29,7 @@ _LARGEST_FILE = 1 << 20
 _LARGEST_SECRET = 4096
 _SHOWN = 80
 _SECRETIVE = re.compile(r"sec|pass|pw|pin|tok|key|cred|auth|whsec", re.IGNORECASE)
-_PLACEHOLDER = SecretStr("whsec_AAAA")
+_PLACEHOLDER = SecretStr(f"whsec_{'A' * 32}")
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 

@@ -149,7 +149,9 @@ class Webhook(Section):
     allow_private: Flag = Field(default=False, description=YES_NO)
     url: StrictStr = Field(description='an address such as "https://crm.example/hook"')
     secret: WebhookSecret = Field(
-        default=SecretStr(""), validate_default=True, description='"whsec_" and base64, as Standard Webhooks wants it'
+        default=SecretStr(""),
+        validate_default=True,
+        description='"whsec_" and the base64 of 24 to 64 bytes, as Standard Webhooks wants it',
     )
     secret_file: StrictStr = Field(default="", description=FILE_TEXT)
     events: Events = Field(default=("call", "message"), description='a list of "call" and "message", or of one of them')

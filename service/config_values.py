@@ -30,6 +30,8 @@ COUNTRIES = frozenset(
 """ISO 3166-1 alpha-2, and XK (Kosovo), which is in use with a country calling code of its own."""
 
 MAX_DAYS = 36_500
+WEBHOOK_SECRET_BYTES = range(24, 65)
+"""So long is a secret, as the Standard Webhooks specification has it: a shorter one could be guessed."""
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+\Z", re.IGNORECASE)
 _HOSTNAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?\Z", re.ASCII)
 
@@ -154,11 +156,12 @@ def _public_url(value: str) -> str:
 def _webhook_secret(value: SecretStr) -> SecretStr:
     prefix, _, encoded = value.get_secret_value().partition("_")
     try:
-        valid = prefix == "whsec" and len(base64.b64decode(encoded, validate=True)) > 0
+        length = len(base64.b64decode(encoded, validate=True)) if prefix == "whsec" else 0
     except binascii.Error:
-        valid = False
-    if not valid:
-        raise ValueError('; `echo "whsec_$(openssl rand -base64 32)"` makes one')
+        length = 0
+    if length not in WEBHOOK_SECRET_BYTES:
+        told = f"; these are {length}" if length else ""
+        raise ValueError(f'{told}; `echo "whsec_$(openssl rand -base64 32)"` makes one')
     return value
 
 

@@ -1,9 +1,15 @@
+import base64
 import re
 from pathlib import Path
 
 import pytest
 
 from tests.config_files import problem, settings, webhook
+
+
+def encoded(length: int) -> str:
+    """A webhook's secret of so many bytes."""
+    return f"whsec_{base64.b64encode(bytes(length)).decode()}"
 
 
 @pytest.mark.parametrize(
@@ -47,6 +53,10 @@ from tests.config_files import problem, settings, webhook
         (webhook(url=None), r'webhook\["crm"\].url is missing'),
         (webhook(name=""), r'webhook\[1\].name = "": must be'),
         (webhook(secret=None), r'webhook\["crm"\].secret: must be "whsec_"'),
+        (webhook(secret=encoded(0)), "the base64 of 24 to 64 bytes"),
+        (webhook(secret=encoded(1)), "these are 1; `echo"),
+        (webhook(secret=encoded(23)), "24 to 64 bytes, as Standard Webhooks wants it; these are 23; `echo"),
+        (webhook(secret=encoded(65)), "these are 65; `echo"),
         (webhook(url="http://crm.example/"), "allow_private = true"),
         (webhook(url="https://10.0.0.1/"), "allow_private = true"),
         (webhook(url="https://localhost/"), "allow_private = true"),
@@ -63,6 +73,11 @@ def test_a_mistake_names_key_value_and_what_is_allowed(tmp_path: Path, text: str
 def test_an_endpoint_on_the_own_network_can_be_allowed(tmp_path: Path) -> None:
     found = settings(tmp_path, webhook(url="http://10.0.0.1:8080/hook", allow_private=True))
     assert found.webhook[0].url == "http://10.0.0.1:8080/hook"
+
+
+@pytest.mark.parametrize("length", [24, 64])
+def test_a_webhooks_secret_is_24_to_64_bytes(tmp_path: Path, length: int) -> None:
+    assert settings(tmp_path, webhook(secret=encoded(length))).webhook[0].secret.get_secret_value() == encoded(length)
 
 
 def test_a_value_in_an_error_is_short_and_of_one_line(tmp_path: Path) -> None:
