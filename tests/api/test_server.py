@@ -1,4 +1,4 @@
-"""Slow and too many clients, over raw sockets, with short limits; and a handler that breaks."""
+"""Slow and too many clients, over raw sockets, while time is hurried on; and a handler that breaks."""
 
 import asyncio
 import contextlib
@@ -11,13 +11,22 @@ import aiohttp.http_parser
 import pytest
 from aiohttp import web
 
-from service.api.server import BODY_RATE, SITE, ConnectionLimits, Deadlines, Site, check_platform, listening
+from service.api.server import (
+    BODY_RATE,
+    DEADLINES,
+    SITE,
+    ConnectionLimits,
+    Deadlines,
+    Site,
+    check_platform,
+    listening,
+)
 from service.config_schema import Http, Limits
 from service.errors import ConfigError
 from service.metrics import Metrics
 from tests.api.site import running
+from tests.hurry import Hurry
 
-SHORT = Deadlines(head=0.2, stalled=0.2, keepalive=0.4)
 HELLO = b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -39,7 +48,7 @@ async def large(_request: web.Request) -> web.Response:
 
 @contextlib.asynccontextmanager
 async def served(
-    deadlines: Deadlines = SHORT, limits: ConnectionLimits | None = None
+    deadlines: Deadlines = DEADLINES, limits: ConnectionLimits | None = None
 ) -> AsyncIterator[tuple[int, Metrics]]:
     app, metrics = web.Application(), Metrics()
     app[SITE] = Site(metrics, limits or ConnectionLimits(), {"X-Site": "yes"})
@@ -77,48 +86,67 @@ async def until_closed(reader: asyncio.StreamReader) -> bytes:
     return got
 
 
+async def until_cut(reader: asyncio.StreamReader, hurry: Hurry) -> bytes:
+    """The same, while nothing happens but that time passes."""
+    rest = asyncio.ensure_future(until_closed(reader))
+    await hurry.until(rest.done)
+    return await rest
+
+
+def cut(metrics: Metrics, reason: str) -> float | None:
+    return metrics.registry.get_sample_value("voicemaild_http_connections_cut_total", {"reason": reason})
+
+
 @pytest.mark.parametrize("start", [b"", b"GET /hello HTTP/1.1\r\n", b"GET /hello HTTP/1.1\r\nHost: a\r\nX-Slow: "])
 async def test_a_head_that_does_not_come_ends_the_connection(start: bytes) -> None:
     async with served() as (port, metrics), connection(port) as (reader, writer):
         writer.write(start)
-        assert await until_closed(reader) == b""
-        assert metrics.registry.get_sample_value("voicemaild_http_connections_cut_total", {"reason": "head"}) == 1
+        assert await until_cut(reader, Hurry()) == b""
+        assert cut(metrics, "head") == 1
 
 
 async def test_a_head_that_drips_is_cut_although_something_comes_all_the_time() -> None:
-    async with served(Deadlines(head=0.3, keepalive=60)) as (port, _), connection(port) as (reader, writer):
+    async with served() as (port, metrics), connection(port) as (reader, writer):
+        hurry = Hurry()
         closed = asyncio.ensure_future(until_closed(reader))
         writer.write(b"GET /hello HTTP/1.1\r\n")
         with contextlib.suppress(ConnectionError):
             while not closed.done():
                 writer.write(b"X: y\r\n"[:1])
                 await writer.drain()
-                await asyncio.wait({closed}, timeout=0.02)
+                await hurry.on(0.5)
         assert await closed == b""
+        assert cut(metrics, "head") == 1
 
 
 async def test_the_second_head_of_a_connection_has_its_own_limit() -> None:
-    async with served(Deadlines(head=0.2, keepalive=60)) as (port, _), connection(port) as (reader, writer):
+    async with served(Deadlines(keepalive=3600)) as (port, metrics), connection(port) as (reader, writer):
         writer.write(HELLO)
         assert b"200 OK" in await reader.readuntil(b"hello")
         writer.write(b"GET /hel")
-        assert await until_closed(reader) == b""
+        assert await until_cut(reader, Hurry()) == b""
+        assert cut(metrics, "head") == 1
 
 
 async def test_a_connection_that_asks_nothing_more_is_closed_after_its_keep_alive() -> None:
     async with served() as (port, metrics), connection(port) as (reader, writer):
         writer.write(HELLO)
-        assert (await until_closed(reader)).endswith(b"hello")
-        assert metrics.registry.get_sample_value("voicemaild_http_connections_cut_total", {"reason": "head"}) is None
+        assert b"200 OK" in await reader.readuntil(b"hello")
+        assert await until_cut(reader, Hurry()) == b""
+        assert cut(metrics, "head") is None
 
 
 async def test_requests_within_the_limits_go_on_over_one_connection() -> None:
-    async with served() as (port, _), connection(port) as (reader, writer):
+    limits = Deadlines(head=60, keepalive=60)
+    async with served(limits) as (port, _), connection(port) as (reader, writer):
+        hurry = Hurry()
         for _ in range(5):
             writer.write(HELLO[:20])
             await writer.drain()
+            await hurry.on(20)
             writer.write(HELLO[20:])
             assert b"200 OK" in await reader.readuntil(b"hello")
+            await hurry.on(20)
 
 
 async def test_a_client_that_leaves_its_answer_unread_is_cut() -> None:
@@ -129,10 +157,7 @@ async def test_a_client_that_leaves_its_answer_unread_is_cut() -> None:
             loop = asyncio.get_running_loop()
             await loop.sock_connect(client, ("127.0.0.1", port))
             await loop.sock_sendall(client, b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
-            labels = {"reason": "stalled"}
-            cut = "voicemaild_http_connections_cut_total"
-            while metrics.registry.get_sample_value(cut, labels) != 1:
-                await asyncio.sleep(0.01)
+            await Hurry().until(lambda: cut(metrics, "stalled") == 1, step=0.5)
 
 
 async def test_a_body_that_never_comes_does_not_hold_back_the_answer() -> None:
@@ -143,49 +168,49 @@ async def test_a_body_that_never_comes_does_not_hold_back_the_answer() -> None:
 
 @pytest.mark.parametrize("head", [b"Content-Length: 100000", b"Transfer-Encoding: chunked"])
 async def test_a_body_that_stops_ends_the_connection(head: bytes) -> None:
-    limits = Deadlines(body=0.2)
-    async with served(limits) as (port, metrics), connection(port) as (reader, writer):
+    async with served() as (port, metrics), connection(port) as (reader, writer):
         writer.write(b"POST /read HTTP/1.1\r\nHost: a\r\n" + head + b"\r\n\r\n5\r\nabc")
-        assert await until_closed(reader) == b""
-        assert metrics.registry.get_sample_value("voicemaild_http_connections_cut_total", {"reason": "body"}) == 1
+        assert await until_cut(reader, Hurry()) == b""
+        assert cut(metrics, "body") == 1
 
 
 async def test_a_body_that_drips_is_cut_although_something_comes_all_the_time() -> None:
-    async with served(Deadlines(body=0.3)) as (port, _), connection(port) as (reader, writer):
+    async with served() as (port, metrics), connection(port) as (reader, writer):
+        hurry = Hurry()
         closed = asyncio.ensure_future(until_closed(reader))
         writer.write(b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
         with contextlib.suppress(ConnectionError):
             while not closed.done():
                 writer.write(b"x")
                 await writer.drain()
-                await asyncio.wait({closed}, timeout=0.02)
+                await hurry.on(0.5)
         assert await closed == b""
+        assert cut(metrics, "body") == 1
 
 
 async def test_a_body_that_goes_on_is_read_to_its_end_however_long_that_takes() -> None:
-    limits = Deadlines(body=0.1)
-    size = int(5 * limits.body * BODY_RATE * 4)
-    async with served(limits) as (port, _), connection(port) as (reader, writer):
+    async with served() as (port, _), connection(port) as (reader, writer):
+        size = int(5 * DEADLINES.body) * BODY_RATE * 4
         writer.write(f"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n".encode())
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        sent = 0
-        while sent < size:
-            piece = min(size - sent, int(4 * BODY_RATE * (loop.time() - began)) + 1 - sent)
-            writer.write(bytes(max(piece, 0)))
-            sent += max(piece, 0)
-            await asyncio.wait({asyncio.ensure_future(asyncio.sleep(0))})
+        hurry = Hurry()
+        for _ in range(size // (4 * BODY_RATE)):
+            writer.write(bytes(4 * BODY_RATE))
+            await writer.drain()
+            await hurry.on(1)
         assert b"200 OK" in await reader.readuntil(str(size).encode())
 
 
 async def test_a_body_that_came_is_forgotten_with_its_request() -> None:
-    async with served(Deadlines(body=0.1, keepalive=60)) as (port, metrics), connection(port) as (reader, writer):
+    limits = Deadlines(head=3600, body=10, keepalive=3600)
+    async with served(limits) as (port, metrics), connection(port) as (reader, writer):
         writer.write(b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
         assert b"200 OK" in await reader.readuntil(b"\r\n\r\n3")
+        hurry = Hurry()
         for _ in range(3):
+            await hurry.on(20)
             writer.write(HELLO)
             assert b"200 OK" in await reader.readuntil(b"hello")
-        assert metrics.registry.get_sample_value("voicemaild_http_connections_cut_total", {"reason": "body"}) is None
+        assert cut(metrics, "body") is None
 
 
 async def test_what_breaks_is_logged_by_its_route_and_not_by_its_path(caplog: pytest.LogCaptureFixture) -> None:
