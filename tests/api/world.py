@@ -157,7 +157,7 @@ async def world(
         app = web.Application(middlewares=[failures_as(Envelopes(envelope))])
         app.add_routes(events.routes())
         app.on_shutdown.append(events.stop)
-        runner = web.AppRunner(app, shutdown_timeout=5)
+        runner = web.AppRunner(app, shutdown_timeout=300)  # it is the hub that ends websockets
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()
