@@ -1,6 +1,7 @@
 """`voicemaild demo`: the daemon beside a simulated PBX, on a state directory that is gone afterwards."""
 
 import asyncio
+import contextlib
 import random
 import socket
 import tempfile
@@ -82,15 +83,17 @@ async def _read_calls(settings: Settings) -> None:
 
 
 def _free(port: int) -> int:
-    """The port, if nobody listens there; else another one."""
-    with socket.socket() as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that has just been left counts as free
-        try:
-            tried.bind((HOST, port))
-        except OSError:
-            tried.bind((HOST, 0))
-        found: int = tried.getsockname()[1]
-        return found
+    """The port, if nobody listens there; else the next one that is free.
+
+    Not any that the system would give: such a one may be an outgoing connection's a moment later.
+    """
+    for candidate in range(port, port + 1000):
+        with socket.socket() as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that has just been left counts as free
+            with contextlib.suppress(OSError):
+                tried.bind((HOST, candidate))
+                return candidate
+    return port
 
 
 def _token(settings: Settings) -> str:

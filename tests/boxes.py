@@ -94,7 +94,7 @@ async def office(
             limits=SOON,
         )
         task = group.create_task(ami.run())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await connected.wait()
         made = Boxes(store, ami, etc=etc, spool=spool, state=state, again=again, every_s=1000.0, effect_s=effect_s)
         try:

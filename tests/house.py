@@ -20,7 +20,7 @@ from service.simulator.pbx import Simulator
 from service.store import connect, tokens
 from tests.ports import free_port
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 Frame = dict[str, Any]
 
 

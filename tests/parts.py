@@ -23,7 +23,7 @@ from tests.store.shelf import live
 BOX = Mailbox("default", "100")
 NEXT = Mailbox("default", "101")
 OTHER = Mailbox("other", "100")
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Counting(Scanner):

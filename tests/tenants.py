@@ -225,7 +225,7 @@ async def street(path: Path) -> AsyncIterator[Street]:
 
 async def quiet(house: House, calls: int) -> None:
     """Until nothing more comes of what happened: every call is told, and delivered, and every message is measured."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (await calls_told(house, calls) and await messages_measured(house)):
             await asyncio.sleep(0.01)  # there is no word for it
 
@@ -243,7 +243,7 @@ async def messages_measured(house: House) -> bool:
 
 async def boxes_known(house: House, count: int) -> None:
     """Until the daemon, whose state is new, was told the boxes of its PBX."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await house.get("/v1/voicemail"))["total"] < count:
             await asyncio.sleep(0.01)  # it asks after its login, and nobody is told that it did
 

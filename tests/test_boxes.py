@@ -129,7 +129,7 @@ def test_a_pbx_that_takes_long_to_tell_its_boxes_is_asked_seldom_also_where_it_t
 
 
 async def until(here: Office, condition: Callable[[dict[str, Known]], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition(await here.listed()):
             await asyncio.sleep(0.005)  # a commit of boxes tells nobody
 

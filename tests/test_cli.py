@@ -174,7 +174,7 @@ def test_failures_are_found_in_groups_of_groups() -> None:
 
 def test_python_minus_m_service_is_the_same() -> None:
     with process("version") as done:
-        out, err = done.communicate(timeout=30)
+        out, err = done.communicate(timeout=60)
     assert (done.returncode, out, err) == (0, f"voicemaild {__version__}\n", "")
 
 
@@ -185,7 +185,7 @@ def test_run_stops_cleanly_when_it_is_told_to(config: Path) -> None:
             if "listening" in line:
                 break
         daemon.send_signal(signal.SIGTERM)
-        assert daemon.wait(10) == 0
+        assert daemon.wait(60) == 0
 
 
 def test_a_port_that_is_taken_fails_with_a_line_and_no_traceback(config: Path) -> None:
@@ -193,7 +193,7 @@ def test_a_port_that_is_taken_fails_with_a_line_and_no_traceback(config: Path) -
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         with process("run", "--config", config, VOICEMAILD_HTTP__PORT=port) as daemon:
-            _, err = daemon.communicate(timeout=30)
+            _, err = daemon.communicate(timeout=60)
     assert daemon.returncode == 1
     assert "Traceback" not in err
     assert err.splitlines()[-1].startswith(f"voicemaild: cannot listen on 127.0.0.1 port {port}")

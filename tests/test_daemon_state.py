@@ -36,7 +36,7 @@ async def test_who_signs_is_told_of_another_key_and_not_of_one_that_is_damaged(
 ) -> None:
     told: asyncio.Queue[bytes] = asyncio.Queue()
     link_key(database)
-    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         task = group.create_task(follow_link_key(database, told.put_nowait, every_s=0))
         await asyncio.sleep(0)  # it has read the first
         database.with_name("link.key").write_bytes(b"damaged")

@@ -36,7 +36,7 @@ class Hall:
         await take_over(self.store, self.feed, self.accepted)
 
     async def until_published(self, count: int) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(self.published) < count:
                 self.pulse.clear()
                 await self.pulse.wait()
@@ -140,7 +140,7 @@ async def test_it_goes_on_when_the_store_could_not_be_read(hall: Hall, caplog: p
     with closing(connect(hall.store.path)) as conn:
         conn.execute("ALTER TABLE token RENAME TO aside")
         async with followed(hall, every_s=0.01):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while "store not followed" not in caplog.text:
                     await asyncio.sleep(0)
             conn.execute("ALTER TABLE aside RENAME TO token")

@@ -47,14 +47,14 @@ async def running(job: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 async def until(condition: Callable[[], object]) -> None:
     """Nothing tells when a job has done its round, so look at every turn of the loop."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0)
 
 
 async def until_kept(store: Store, count: int) -> tuple[int, int]:
     """Wait until the journal holds so many records."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             first, last = await store.read(journal.bounds)
             if last + 1 - first == count:
@@ -141,7 +141,7 @@ def systemd(tmp_path: Path) -> Iterator[socket.socket]:
 
 
 async def received(systemd: socket.socket) -> bytes:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         return await asyncio.get_running_loop().sock_recv(systemd, 1000)
 
 
@@ -218,13 +218,13 @@ async def test_judging_anew_waits_for_a_store_that_cannot_be_written(
         with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             await until(lambda: store.failure)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await types_of_calls(store) != [CallType.OUTGOING] * 3:
                 pass
 
 
 async def until_lines_are_kept(store: Store, *numbers: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await store.read(lambda conn: all(call_lines.kept(conn, number) for number in numbers)):
             pass
 

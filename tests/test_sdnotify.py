@@ -17,7 +17,7 @@ class Manager:
     def __init__(self, name: str) -> None:
         self.environ = {"NOTIFY_SOCKET": name}
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(5)
+        self._socket.settimeout(60)
         self._socket.bind("\0" + name[1:] if name.startswith("@") else name)
 
     def heard(self) -> list[str]:

@@ -36,7 +36,7 @@ class Heard:
         return [event.fields.get("Mailbox") for event in self.events]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():
                 self.pulse.clear()
                 await self.pulse.wait()

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.hurry import Hurry
+
 RECORDINGS = Path(__file__).parents[1] / "fixtures" / "ami"
 GREETING = b"Asterisk Call Manager/11.0.0\r\n"
 SECRET = "s3cret-of-the-test"
@@ -90,6 +92,15 @@ class Peer:
 
 Script = Callable[[Peer], Awaitable[None]]
 """What a PBX does in one connection; the connection is closed at its end."""
+
+
+async def ping(peer: Peer, hurry: Hurry) -> dict[str, str]:
+    """The next ping, while nothing happens but that time passes."""
+    coming = asyncio.ensure_future(peer.action())
+    await hurry.until(coming.done, step=0.5)
+    action = coming.result()
+    assert action["Action"] == "Ping", f"{action} came where a ping was expected"
+    return action
 
 
 async def plain(peer: Peer) -> None:

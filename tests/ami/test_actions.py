@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from service.ami import Offer, Response, State
 from service.errors import InvalidInputError, UnavailableError
 from tests.ami.harness import SOON, Heard, client, running
-from tests.ami.pbx import GREETING, Peer, Script, event, playing, recording, waiting
+from tests.ami.pbx import GREETING, Peer, Script, event, ping, playing, recording, waiting
+from tests.hurry import Hurry
 
 
 def answering(name: str, raw: bytes) -> Script:
@@ -81,18 +82,18 @@ async def test_a_long_list_is_handed_out_as_it_comes_and_the_pbx_is_taken_for_al
         await peer.accept("VoicemailUsersList")
         asked = await peer.expect("VoicemailUsersList")
         peer.answer(asked, EventList="start")
-        for number in range(3):
-            assert (await peer.action())["Action"] == "Ping"
+        hurry = Hurry()
+        for number in range(4):
+            await ping(peer, hurry)
             peer.send(event("Entry", ActionID=asked["ActionID"], Number=str(number)))
         peer.send(event("EntryComplete", ActionID=asked["ActionID"], EventList="Complete"))
         await peer.stay()
 
-    limits = replace(SOON, max_list=1, action=0.1, ping_interval=0.01, ping_timeout=0.3, ping_misses=1)
     handed: list[str] = []
-    async with playing(script) as pbx, running(pbx.port, limits) as (ami, heard):
+    async with playing(script) as pbx, running(pbx.port, replace(SOON, max_list=1)) as (ami, heard):
         await heard.connected()
         answer = await ami.action("VoicemailUsersList", each=lambda entry: handed.append(entry.fields.get("Number")))
-        assert (answer.ok, answer.events, handed) == (True, (), ["0", "1", "2"])
+        assert (answer.ok, answer.events, handed) == (True, (), ["0", "1", "2", "3"])
         assert heard.times(State.CONNECTED) == len(heard.states) == 1
 
 
@@ -100,13 +101,13 @@ async def test_a_pbx_that_reloads_before_it_answers_is_given_time_and_taken_for_
     async def script(peer: Peer) -> None:
         await peer.accept("GetConfig")
         asked = await peer.expect("GetConfig")
-        for _ in range(2):
-            assert (await peer.action())["Action"] == "Ping"
+        hurry = Hurry()
+        for _ in range(4):
+            await ping(peer, hurry)
         peer.answer(asked)
         await peer.stay()
 
-    limits = replace(SOON, action=0.01, ping_interval=0.01, ping_timeout=0.3, ping_misses=1)
-    async with playing(script) as pbx, running(pbx.port, limits) as (ami, heard):
+    async with playing(script) as pbx, running(pbx.port) as (ami, heard):
         await heard.connected()
         assert (await ami.action("GetConfig", {"Filename": "voicemail.conf"}, patient=True)).ok
         assert heard.times(State.CONNECTED) == len(heard.states) == 1
@@ -153,10 +154,12 @@ async def test_an_action_without_answer_is_given_up_and_its_late_answer_disturbs
         peer.answer(second, Mailbox="second")
         await peer.stay()
 
-    async with playing(script) as pbx, running(pbx.port, replace(SOON, action=0.5)) as (ami, heard):
+    async with playing(script) as pbx, running(pbx.port) as (ami, heard):
         await heard.connected()
-        with pytest.raises(UnavailableError, match=r"did not answer MailboxCount within 0\.5 s"):
-            await ami.action("MailboxCount", {"Mailbox": "1"})
+        asked = asyncio.ensure_future(ami.action("MailboxCount", {"Mailbox": "1"}))
+        await Hurry().until(asked.done, step=0.5)
+        with pytest.raises(UnavailableError, match="did not answer MailboxCount within 10 s"):
+            await asked
         assert (await ami.action("MailboxStatus", {"Mailbox": "1"})).fields.get("Mailbox") == "second"
         assert ami.counters.timeouts == 1
         assert len(pbx.peers) == 1

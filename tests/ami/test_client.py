@@ -7,7 +7,8 @@ import pytest
 from service.ami import Ami, State
 from service.errors import UnavailableError
 from tests.ami.harness import SOON, Heard, running
-from tests.ami.pbx import GREETING, SECRET, Peer, Script, event, plain, playing, recording, waiting
+from tests.ami.pbx import GREETING, SECRET, Peer, Script, event, ping, plain, playing, recording, waiting
+from tests.hurry import Hurry
 from tests.ports import free_port
 
 
@@ -136,16 +137,16 @@ async def test_a_pbx_restart_is_a_loss_and_a_new_connection() -> None:
 async def test_one_lost_ping_is_forgiven() -> None:
     async def script(peer: Peer) -> None:
         await peer.accept()
+        hurry = Hurry()
         for _ in range(3):
-            await peer.action()
-            peer.answer(await peer.action(), Ping="Pong")
+            await ping(peer, hurry)
+            peer.answer(await ping(peer, hurry), Ping="Pong")
         peer.send(waiting("1@a"))
         await peer.stay()
 
-    limits = replace(SOON, ping_interval=0.01, ping_timeout=0.2)
-    async with playing(script) as pbx, running(pbx.port, limits) as (_, heard):
+    async with playing(script) as pbx, running(pbx.port) as (_, heard):
         await heard.until(lambda: heard.mailboxes == ["1@a"])
-        assert {action["Action"] for action in pbx.peers[0].actions[3:]} == {"Ping"}
+        assert len(pbx.peers) == 1
 
 
 @pytest.mark.parametrize("callback", ["on_event", "on_state"])
@@ -165,7 +166,7 @@ async def test_a_bug_in_a_callback_ends_run_with_its_exception(callback: str) ->
     async with playing(script) as pbx:
         ami = Ami(host="127.0.0.1", port=pbx.port, username="u", secret="s", limits=SOON, **callbacks)  # type: ignore[arg-type] # one of them is broken
         with pytest.raises(OSError, match=callback):
-            await asyncio.wait_for(ami.run(), 10)
+            await asyncio.wait_for(ami.run(), 60)
     assert calls == [1]
 
 
@@ -215,7 +216,7 @@ async def test_stopping_takes_no_answer_from_a_pbx_that_fell_silent() -> None:
         await peer.accept()
         await peer.fall_silent()
 
-    async with playing(silent) as pbx, asyncio.timeout(5), running(pbx.port) as (_, heard):
+    async with playing(silent) as pbx, asyncio.timeout(60), running(pbx.port) as (_, heard):
         await heard.connected()
 
 

@@ -196,9 +196,9 @@ async def test_too_many_open_slots_are_409(site: Site) -> None:
 async def test_an_upload_by_put_is_an_unread_voicemail_like_any_other(site: Site) -> None:
     made = await slot(site)
     async with site.client.ws_connect(f"{site.url}/ws", headers={"Authorization": "Bearer box100"}) as ws:
-        assert (await ws.receive_json(timeout=10))["type"] == "hello"
+        assert (await ws.receive_json(timeout=60))["type"] == "hello"
         answer = await put(site, made["upload_url"], wav(2.5))
-        frames = [await ws.receive_json(timeout=10) for _ in range(2)]
+        frames = [await ws.receive_json(timeout=60) for _ in range(2)]
     told = answer.json
     assert answer.status == 200
     link = told.pop("get_url")
@@ -395,7 +395,7 @@ async def test_a_body_that_is_no_http_leaves_nothing_and_no_traceback(
     head = f"PUT {url.removeprefix(site.url)} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     async with connection(site) as (reader, writer):
         writer.write(head + b"5\r\nRIFF-nonsense")
-        assert b" 400 " in await asyncio.wait_for(reader.readline(), 10)
+        assert b" 400 " in await asyncio.wait_for(reader.readline(), 60)
     while site.media.names():
         await asyncio.sleep(0.01)
     assert (await put(site, url, wav())).status == 200

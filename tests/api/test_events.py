@@ -311,7 +311,7 @@ async def test_who_wants_what_cannot_be_read_now_is_told_to_come_again(tmp_path:
             await w.badge("100", Counts(new))
         await w.store.write(lambda tx: tx.conn.execute("ALTER TABLE journal RENAME TO elsewhere"))
         async with w.ws(query="?since=0") as ws:
-            end = await ws.receive(timeout=20)
+            end = await ws.receive(timeout=60)
             assert (end.type, ws.close_code) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.TRY_AGAIN_LATER)
 
 

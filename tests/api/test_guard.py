@@ -14,7 +14,7 @@ async def say(site: Site, request: bytes) -> tuple[int, bytes]:
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
     writer.write(request)
     await writer.drain()
-    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
     writer.close()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()

@@ -28,7 +28,7 @@ SMALL: dict[str, Any] = {"buffer_limit": 4096}
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -68,7 +68,7 @@ async def up_to(client: RawClient, seq: int) -> list[Frame]:
 
 async def to_the_end(ws: aiohttp.ClientWebSocketResponse) -> int | None:
     """Read until the other side ends it; gives the close code."""
-    while (await ws.receive(timeout=20)).type is aiohttp.WSMsgType.TEXT:
+    while (await ws.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT:
         pass
     return ws.close_code
 
@@ -170,7 +170,7 @@ async def test_a_connection_whose_token_is_gone_or_another_is_closed(tmp_path: P
         await receive(ws)
         await receive(other)
         w.tokens.replace(principals(all=None, **now))
-        end = await ws.receive(timeout=20)
+        end = await ws.receive(timeout=60)
         assert (end.type, ws.close_code) == (aiohttp.WSMsgType.CLOSE, 4401)
         await until(lambda: w.connections() == 1)
         await w.message("100")

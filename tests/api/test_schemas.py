@@ -111,14 +111,14 @@ async def test_events_and_frames_are_as_described(site: Site) -> None:
         for command in ('{"type":"ping"}', '{"type":"subscribe","mailboxes":["100@default"]}', "?"):
             await ws.send_str(command)
         while not frames or frames[-1]["type"] != "error":
-            frames.append(await ws.receive_json(timeout=10))
+            frames.append(await ws.receive_json(timeout=60))
         await ws.send_str('{"type":"subscribe","events":["call"]}')
         for record_type in ("call.new", "call.updated", "call.deleted"):
             await site.store.write(partial(journal.append, record_type=record_type, mailbox=None, state=TOLD))
         while frames[-1]["type"] != "call.deleted":
-            frames.append(await ws.receive_json(timeout=10))
+            frames.append(await ws.receive_json(timeout=60))
     async with site.client.ws_connect(f"{site.url}/ws?since=999", headers={"Authorization": "Bearer reader"}) as ws:
-        frames.append(await ws.receive_json(timeout=10))
+        frames.append(await ws.receive_json(timeout=60))
     assert {frame["type"] for frame in frames} == set(OF_TYPE)
     assert [
         (frame, problems(OF_TYPE[frame["type"]], frame)) for frame in frames if problems(OF_TYPE[frame["type"]], frame)

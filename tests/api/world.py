@@ -172,7 +172,7 @@ async def world(
 
 async def receive(ws: aiohttp.ClientWebSocketResponse) -> Frame:
     """The next frame; there has to be one."""
-    found: Frame = json.loads(await ws.receive_str(timeout=20))
+    found: Frame = json.loads(await ws.receive_str(timeout=60))
     return found
 
 
@@ -227,7 +227,7 @@ class RawClient:
         Raises ConnectionError where the other side ended it.
         """
         self._socket.setblocking(False)
-        data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self._socket, 65536), 20)
+        data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self._socket, 65536), 60)
         if not data:
             raise ConnectionResetError
         self._data += data

@@ -72,7 +72,7 @@ async def convert(converter: Converter, path: Path, subject: str = "u", target: 
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 

@@ -24,8 +24,8 @@ import aiohttp
 
 PROGRAMS = ("chromium-headless-shell", "chromium", "google-chrome")
 """Names it is looked for by; the first, Debian's without windows, starts fastest."""
-START_S = 30.0
-PATIENCE_S = 10.0
+START_S = 60.0
+PATIENCE_S = 60.0
 FLAGS = (
     "--headless",
     "--no-sandbox",  # which root cannot have; it sees nothing but our own pages

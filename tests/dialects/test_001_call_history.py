@@ -46,7 +46,7 @@ def local(epoch: int) -> str:
 
 async def synced(place: Place, path: str) -> Any:
     """The list, once the endpoint has taken every call of it."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             told = await place.client.get(path)
             if all(one["status"] != "pending" for row in told["data"] for one in row["integration"]):

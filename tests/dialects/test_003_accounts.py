@@ -39,7 +39,7 @@ def user(place: Place) -> Client:
 
 async def known(client: Client) -> Client:
     """The client, once the daemon knows its token."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await client.ask("GET", MINE))[0] == 401:
             await asyncio.sleep(0.05)
     return client

@@ -92,7 +92,7 @@ async def simulator(root: Path, version: int = 22, *, events: bool = True) -> As
     pbx = Simulator(
         root, user="lab", secret="s", users=[DAEMON], boxes=boxes, version=version, events=events, delays=AT_ONCE
     )
-    async with asyncio.timeout(30), pbx:
+    async with asyncio.timeout(60), pbx:
         yield pbx
 
 

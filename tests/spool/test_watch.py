@@ -45,7 +45,7 @@ class Heard:
         self.pulse.set()
 
     async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not condition():
                 self.pulse.clear()
                 await self.pulse.wait()

@@ -31,7 +31,7 @@ from service.webhook.sender import Limits
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BOX = Mailbox("default", "100")
 INTERNAL = re.compile(r"^\d{2,6}$")
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 QUICK = Limits(connect_s=PATIENCE_S, total_s=PATIENCE_S)
 """Nothing is cut off unless a test wants that."""
 
