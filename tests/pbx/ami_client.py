@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _STREAM_LIMIT = 1 << 20
 _PACKETS_LIMIT = 100_000
 _SHOWN = 12
-_ANSWER_LIMIT = 10.0
+_LIMIT_S = 90.0
+"""How long the PBX may take for anything: it costs time only when something is broken."""
 
 
 class AmiError(Exception):
@@ -83,7 +84,7 @@ class AmiClient:
         self._ids = (f"{name}-{number}" for name in [secrets.token_hex(4)] for number in itertools.count(1))
 
     @classmethod
-    async def open(cls, port: int, limit: float = 5.0) -> Self:
+    async def open(cls, port: int, limit: float = _LIMIT_S) -> Self:
         """Connect and read the banner, without login. Raises OSError or AmiError."""
         async with _limit(limit, "a banner"):
             reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=_STREAM_LIMIT)
@@ -114,7 +115,6 @@ class AmiClient:
             lambda packet: packet.get("ActionID") == action_id and bool(packet.get("Response")),
             f"a response to {name}",
             since=start,
-            limit=_ANSWER_LIMIT,
         )
 
     async def listing(self, name: str, /, **headers: str | Iterable[str]) -> tuple[Packet, ...]:
@@ -125,14 +125,14 @@ class AmiClient:
             refused = packet.get("Response") == "Error"
             return packet.get("ActionID") == action_id and (refused or packet.get("EventList") == "Complete")
 
-        last = await self.wait_for(done, f"the end of {name}", since=start, limit=_ANSWER_LIMIT)
+        last = await self.wait_for(done, f"the end of {name}", since=start)
         if not last.event:
             raise AmiError(f"{name} refused: {last}")
         answers = (packet for packet in self.packets[start:] if packet.get("ActionID") == action_id and packet.event)
         return tuple(packet for packet in answers if packet is not last)
 
     async def wait_for(
-        self, wanted: Callable[[Packet], bool], what: str, *, since: int = 0, limit: float = 30.0
+        self, wanted: Callable[[Packet], bool], what: str, *, since: int = 0, limit: float = _LIMIT_S
     ) -> Packet:
         """Give the first packet, from number `since` on, that is wanted; raises AmiError when none comes in time."""
         position = since
@@ -144,7 +144,7 @@ class AmiClient:
                         return packet
                 await self._read()
 
-    async def wait_closed(self, limit: float = 10.0) -> None:
+    async def wait_closed(self, limit: float = _LIMIT_S) -> None:
         """Wait until the PBX has closed the connection."""
         async with _limit(limit, "the PBX's closing of the connection"):
             while await self._reader.read(_STREAM_LIMIT):

@@ -19,7 +19,7 @@ from tests.pbx.spool import SpoolMessage, messages
 JANE = '"Jane Doe" <15551234567>'
 """Who calls, where it does not matter."""
 
-_CALL_LIMIT = 30.0
+_CALL_LIMIT = 90.0
 _FOLDER_KEYS = {"INBOX": "0", "Old": "1", "Work": "2", "Family": "3", "Friends": "4"}
 
 
@@ -248,7 +248,7 @@ class Asterisk(AsteriskProcess):
         return answer["Message"]
 
 
-async def until(condition: Callable[[], bool], what: str, limit: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], what: str, limit: float = 90.0) -> None:
     """Return once the condition holds, looked at every 5 ms; raises TimeoutError with `what` when time is up."""
     try:
         async with asyncio.timeout(limit):

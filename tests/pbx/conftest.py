@@ -9,7 +9,7 @@ import pytest
 from tests.left_out import leave_out
 from tests.pbx.asterisk import Asterisk
 from tests.pbx.process import Options
-from tests.pbx.root import VERSIONS, left_out_reason
+from tests.pbx.root import VERSIONS, build, left_out_reason
 
 NewAsterisk = Callable[..., Awaitable[Asterisk]]
 """`await new_asterisk("22", Options(...))`: one of the test's own, started."""
@@ -24,8 +24,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in needing:
         item.add_marker(pytest.mark.pbx)
         if not item.get_closest_marker("timeout"):
-            # The first test that asks for a version waits for its build, which has its own limit.
-            item.add_marker(pytest.mark.timeout(120, func_only=True))
+            # The first test that asks for a version waits for its build, which has its own limit. What a test waits
+            # for has its own, too, and says then what did not come: this is the last resort.
+            item.add_marker(pytest.mark.timeout(600, func_only=True))
     if needing and (reason := left_out_reason()):
         leave_out(config, items, needing, f"against a real Asterisk (tests/pbx): {reason}")
 
@@ -73,6 +74,8 @@ async def pbx(shared_asterisk: Asterisk) -> Asterisk:
 @pytest.fixture
 async def new_asterisk() -> AsyncIterator[NewAsterisk]:
     """Start an Asterisk of the test's own, with other options; it is gone after the test."""
+    for version in VERSIONS:
+        build(version)  # which is no part of the test's time
     async with AsyncExitStack() as stack:
 
         async def start(version: str, options: Options | None = None) -> Asterisk:

@@ -15,6 +15,9 @@ from tests.pbx.asterisk import Asterisk
 from tests.pbx.process import Options
 from tests.ports import free_port
 
+WORLD = "22"
+"""Which Asterisk plays all that is outside."""
+
 # Beside `[internal]` of conf/extensions.conf: phone 204 answers at once and stays.
 _INSIDE = (
     (
@@ -90,7 +93,7 @@ class Outside:
         phones = _WORLD_PHONES.format(world=world, inside=inside)
         conf = (("extensions.conf", _WORLD_DIALPLAN), ("pjsip.conf", phones))
         theirs = Options(sip=True, sip_port=world, outside=inside, extra_conf=conf)
-        async with Asterisk.built(version, mine) as pbx, Asterisk.built("22", theirs) as other, other.ami() as ami:
+        async with Asterisk.built(version, mine) as pbx, Asterisk.built(WORLD, theirs) as other, other.ami() as ami:
             yield cls(pbx, ami)
 
     async def calls(self, number: str, caller: str, *, talk: float = 2, ring: float = 30) -> None:

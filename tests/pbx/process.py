@@ -31,8 +31,8 @@ NOBODY = Account("nobody", "nobodysecret")
 
 _CONF = Path(__file__).parent / "conf"
 _SNIPPETS = Path(__file__).parents[2] / "config/asterisk"
-_START_LIMIT = 15.0
-_STOP_LIMIT = 10.0
+_START_LIMIT = 90.0
+_STOP_LIMIT = 60.0
 _SIP_MODULES = (
     "res_sorcery_config",
     "res_sorcery_memory",
@@ -169,7 +169,7 @@ class AsteriskProcess:
     async def _says_fully_booted(self) -> bool:
         try:
             async with AmiClient.connect(self.ami_port, LAB, "system") as ami:
-                await ami.wait_for(lambda packet: packet.event == "FullyBooted", "FullyBooted", limit=_START_LIMIT)
+                await ami.wait_for(lambda packet: packet.event == "FullyBooted", "FullyBooted")
         except (OSError, AmiError):
             return False
         return True
@@ -184,6 +184,7 @@ class AsteriskProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                pass_fds=(self._lock,),  # its directory is in use for as long as it runs, whoever started it
                 start_new_session=True,  # a Ctrl-C in the terminal is for pytest, which then stops it in order
                 umask=0o022,
                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},

@@ -67,7 +67,7 @@ async def test_a_message_moved_by_action_is_moved(pbx22: Asterisk) -> None:
 
 async def test_a_wrong_secret_is_refused(pbx: Asterisk) -> None:
     async with running(pbx.ami_port, LIMITS, username=DAEMON.username, secret="another") as (_, heard):
-        await heard.until(lambda: heard.times(State.REFUSED) == 1)
+        await heard.until(lambda: heard.times(State.REFUSED) >= 1)
         assert "Authentication failed" in heard.states[0][1]
 
 

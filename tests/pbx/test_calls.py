@@ -17,9 +17,9 @@ from service.config_schema import Settings
 from tests.house import PATIENCE_S, Frame, House, living
 from tests.pbx.ami_client import Packet
 from tests.pbx.asterisk import Asterisk
-from tests.pbx.outside import Outside
+from tests.pbx.outside import WORLD, Outside
 from tests.pbx.process import Options
-from tests.pbx.root import VERSIONS
+from tests.pbx.root import VERSIONS, build
 from tests.pbx.test_daemon import settings_beside
 
 INCOMING, OUTGOING, INTERNAL = "Incoming", "Outgoing", "Internal"
@@ -240,9 +240,11 @@ def beside(pbx: Asterisk, state: Path, *, csv: bool = False, ami: bool = True) -
 
 def run(version: str, make: Callable[[str, Path], Coroutine[None, None, Told]], state: Path) -> Told:
     async def limited() -> Told:
-        async with asyncio.timeout(100):
+        async with asyncio.timeout(600):  # a slow machine is no failure
             return await make(version, state)
 
+    for needed in (version, WORLD):  # which has its own limit
+        build(needed)
     return asyncio.run(limited())
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from service import retention
 from service.config_schema import Settings
-from tests.house import House, living, new_token
+from tests.house import PATIENCE_S, House, living, new_token
 from tests.pbx.asterisk import Asterisk
 from tests.pbx.spool import SpoolMessage
 from tests.pbx.test_daemon import assert_all_agree, listening_to, settings_beside
@@ -173,7 +173,7 @@ async def test_what_is_too_old_leaves_the_pbx_and_does_not_come_back(
     assert set(await restarted(settings_beside(pbx, tmp_path))) == set(CALLERS[:2])
     async with living(settings) as house:
         await house.until_ready()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while (await house.get(MESSAGES))["total"] != 1:
                 await asyncio.sleep(0.01)  # retention says nothing, and is in no hurry
         here_alone = pbx.version == "16"

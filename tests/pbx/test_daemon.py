@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.config_schema import Settings
-from tests.house import Frame, House, Process, Socket, living, new_token, settings_for, visiting
+from tests.house import PATIENCE_S, Frame, House, Process, Socket, living, new_token, settings_for, visiting
 from tests.pbx.ami_client import AmiError
 from tests.pbx.asterisk import Asterisk
 from tests.pbx.conftest import NewAsterisk
@@ -138,7 +138,7 @@ async def test_a_message_that_is_mailed_and_deleted_leaves_no_badge(house: House
 
 async def settled(house: House, pbx: Asterisk) -> None:
     """Until the badges are those of the PBX; then all must agree."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while await house.unread() != await in_pbx(pbx):
             await asyncio.sleep(0.01)  # what is waited for may have happened before
     await assert_all_agree(house, pbx)
