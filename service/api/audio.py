@@ -21,8 +21,8 @@ class AudioFiles:
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
         """The route of audio under a prefix."""
-        return [web.get(f"{prefix}/message-voice/{{uuid:[0-9a-f-]{{36}}}}/audio", self.serve)]
+        return [web.get(f"{prefix}/message-voice/{{uuid:[0-9a-fA-F-]{{36}}}}/audio", self.serve)]
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """`GET|HEAD /message-voice/{uuid}/audio`."""
-        return await self.sounds.play(request, request.match_info["uuid"])
+        return await self.sounds.play(request, request.match_info["uuid"].lower())  # what a link is signed for

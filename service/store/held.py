@@ -113,8 +113,8 @@ def _depart(tx: Transaction, message_ids: Sequence[int], condition: str, change:
 
 
 def deleted(conn: sqlite3.Connection, view: View, uuid: str) -> Message:
-    """A deleted message that can be restored. Raises NotFoundError where it cannot, or is not in view."""
-    found = messages.row(conn, "message.uuid = ? AND (trash IS NOT NULL OR hidden = 1)", uuid)
+    """A deleted message that can be restored; `uuid` in either case. Raises NotFoundError, also where not in view."""
+    found = messages.row(conn, "message.uuid = ? AND (trash IS NOT NULL OR hidden = 1)", uuid.lower())
     if found is None or not found[1] or (view is not None and found[0].mailbox not in view):
         raise NotFoundError("there is no such message in the trash")
     return found[0]

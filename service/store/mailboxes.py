@@ -75,9 +75,11 @@ def is_known(conn: sqlite3.Connection, mailbox: Mailbox) -> bool:
 def referred(conn: sqlite3.Connection, reference: str) -> Mailbox:
     """The mailbox a URL means: by its uuid, `extension`, or `extension@context` (contract 1); it need not be known.
 
+    A uuid is read in either case (RFC 9562, 4): there are clients that write all of them in capitals.
+
     Raises NotFoundError where it is none of them.
     """
-    row = conn.execute("SELECT context, extension FROM mailbox WHERE uuid = ?", (reference,)).fetchone()
+    row = conn.execute("SELECT context, extension FROM mailbox WHERE uuid = ?", (reference.lower(),)).fetchone()
     if row is not None:
         return Mailbox(row[0], row[1])
     try:

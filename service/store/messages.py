@@ -95,8 +95,8 @@ def by_id(conn: sqlite3.Connection, view: View, message_id: int) -> Message:
 
 
 def by_uuid(conn: sqlite3.Connection, view: View, message_uuid: str) -> Message:
-    """The live message with this uuid. Raises NotFoundError, also for one that is not in view."""
-    return _one(conn, view, "message.uuid = ?", message_uuid)
+    """The live message with this uuid, in either case. Raises NotFoundError, also for one that is not in view."""
+    return _one(conn, view, "message.uuid = ?", message_uuid.lower())
 
 
 def _one(conn: sqlite3.Connection, view: View, term: str, value: object) -> Message:

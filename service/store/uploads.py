@@ -62,10 +62,10 @@ def by_secret(conn: sqlite3.Connection, secret: str, now: int) -> Slot:
 
 
 def by_uuid(conn: sqlite3.Connection, view: View, uuid: str, now: int) -> Slot:
-    """A slot that waits to be filled. Raises NotFoundError, also for one that is not in view."""
+    """A slot that waits to be filled, by its uuid in either case. Raises NotFoundError, also for one not in view."""
     found = [
         slot
-        for slot in _select(conn, "slot.uuid = ? AND expires > ?", (uuid, now))
+        for slot in _select(conn, "slot.uuid = ? AND expires > ?", (uuid.lower(), now))
         if view is None or slot.mailbox in view
     ]
     if not found:
