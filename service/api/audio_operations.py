@@ -17,12 +17,13 @@ _HOW = (
     ),
     Parameter("Range", "Which bytes, e.g. `bytes=0-1023`.", {"type": "string"}, "header"),
     Parameter("If-Range", "The `ETag` for which `Range` was meant.", {"type": "string"}, "header"),
+    Parameter("If-Match", "The `ETag` without which nothing is wanted.", {"type": "string"}, "header"),
     Parameter("If-None-Match", "The `ETag` of what the client has.", {"type": "string"}, "header"),
 )
 _TYPES = ("audio/*", "application/octet-stream")
 _KEPT = {"ETag": "Which bytes these are.", "Accept-Ranges": "`bytes`", "Content-Disposition": "A telling file name."}
 _PART = {**_KEPT, "Content-Range": "Which bytes these are, and of how many."}
-_FAILURES = (401, 404, 410, 416, 422, 429, 501, 503)
+_FAILURES = (401, 404, 410, 412, 416, 422, 429, 501, 503)
 
 
 def audio(

@@ -149,6 +149,11 @@ FAILURES = {
         "It is known, but its audio is there no more.",
         "The audio of this message is gone.",
     ),
+    412: FailedAnswer(
+        "PreconditionFailed",
+        "The audio is another one than `If-Match` names.",
+        "This is another audio by now.",
+    ),
     413: FailedAnswer(
         "TooLarge",
         "The body has too many bytes.",

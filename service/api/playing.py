@@ -1,6 +1,6 @@
 """Sends audio to who may hear it: as it is or converted, whole or in part (contract 9).
 
-`Range` (206, 416), `If-Range`, `ETag` and `If-None-Match` (304) as in RFC 9110.
+`Range` (206, 416), `If-Range`, `ETag`, `If-Match` (412) and `If-None-Match` (304) as in RFC 9110.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from io import FileIO
 
 from aiohttp import hdrs, web
 
-from service.api.ranges import Span, select, unchanged
+from service.api.ranges import Span, another, select, unchanged
 from service.api.wire import InvalidParametersError, RefusedError
 from service.audio import ORIGINAL, TARGETS, Converter, NoDecoderError, Original, Target
 from service.errors import InvalidInputError
@@ -108,6 +108,8 @@ def _content(sound: Sound, file: FileIO, content_type: str, suffix: str, tag: st
 
 async def _answer(request: web.Request, content: _Content) -> web.StreamResponse:
     etag = content.headers[hdrs.ETAG]
+    if another(request.headers.get(hdrs.IF_MATCH), etag):
+        raise RefusedError(HTTPStatus.PRECONDITION_FAILED, "This is another audio by now.")
     if unchanged(request.headers.get(hdrs.IF_NONE_MATCH), etag):
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=content.headers)
     span = select(request.headers.get(hdrs.RANGE), request.headers.get(hdrs.IF_RANGE), etag, content.size)

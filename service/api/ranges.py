@@ -1,4 +1,4 @@
-"""Conditional requests and ranges of bytes: `Range`, `If-Range` and `If-None-Match` of RFC 9110 (pure)."""
+"""Conditional requests and ranges of bytes: `Range`, `If-Range`, `If-Match` and `If-None-Match` of RFC 9110 (pure)."""
 
 import re
 from dataclasses import dataclass
@@ -45,6 +45,13 @@ def select(header: str | None, if_range: str | None, etag: str, size: int) -> Sp
         return None
     end = min(int(last), size - 1) if last else size - 1
     return Span(start, end - start + 1, size, partial=True)
+
+
+def another(if_match: str | None, etag: str) -> bool:
+    """Whether the client wants other bytes than these (412); tags are compared strongly."""
+    if if_match is None or if_match.strip() == "*":
+        return False
+    return etag not in (tag.strip() for tag in if_match.split(","))
 
 
 def unchanged(if_none_match: str | None, etag: str) -> bool:

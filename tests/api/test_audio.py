@@ -75,6 +75,9 @@ async def test_what_the_browser_has_is_304(site: Site, message: Message) -> None
     resumed = await site.ask(link, None, headers={"If-Range": tag, "Range": "bytes=0-9"})
     changed = await site.ask(link, None, headers={"If-Range": '"other"', "Range": "bytes=0-9"})
     assert (resumed.status, changed.status) == (206, 200)
+    for wanted, status in ((tag, 206), ("*", 206), ('"other"', 412)):
+        resumed = await site.ask(link, None, headers={"If-Match": wanted, "Range": "bytes=0-9"})
+        assert resumed.status == status
 
 
 async def test_the_path_works_with_a_token_that_may_see_the_mailbox(site: Site, message: Message) -> None:

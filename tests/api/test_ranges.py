@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.ranges import Span, select, unchanged
+from service.api.ranges import Span, another, select, unchanged
 
 TAG = '"abc"'
 
@@ -62,6 +62,7 @@ def test_content_range_counts_from_zero() -> None:
 def test_no_header_breaks_it(header: str, condition: str) -> None:
     select(header, condition, TAG, 10)
     unchanged(header, TAG)
+    another(header, TAG)
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,19 @@ def test_no_header_breaks_it(header: str, condition: str) -> None:
 )
 def test_a_tag_that_the_client_has(condition: str | None, *, same: bool) -> None:
     assert unchanged(condition, TAG) is same
+
+
+@pytest.mark.parametrize(
+    ("condition", "other"),
+    [
+        ('"abc"', False),
+        ('"x" , "abc"', False),
+        ("*", False),
+        (None, False),
+        ('"x"', True),
+        ('W/"abc"', True),
+        ("", True),
+    ],
+)
+def test_a_tag_without_which_nothing_is_wanted(condition: str | None, *, other: bool) -> None:
+    assert another(condition, TAG) is other

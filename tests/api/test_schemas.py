@@ -82,6 +82,7 @@ async def test_lists_counts_and_marks_are_as_described(site: Site) -> None:
         ({"Range": "bytes=0-99"}, "", 206),
         ({"Range": "bytes=999999-"}, "", 416),
         ({"If-None-Match": "*"}, "", 304),
+        ({"If-Match": '"other"'}, "", 412),
         ({}, "&format=wav", 200),
         ({}, "&format=mp3", 200),
         ({}, "&format=tape", 422),
