@@ -72,12 +72,15 @@ class Boxes:
         self._one_at_a_time = asyncio.Lock()
         self._pins = asyncio.Semaphore(PINS_AT_ONCE)
         self._asked: Mailbox | None = None
-        self._failure = ""
+        self._failure = self._told = ""
 
     # ---- what the PBX has
 
     async def run(self) -> None:
-        """Keep the store's picture of the PBX's boxes right: after every login and every `every_s`, until cancelled."""
+        """Keep the store's picture of the PBX's boxes right: after every login and every `every_s`, until cancelled.
+
+        What stands in the way is told when it still does at the second try: at a start nobody is logged in yet.
+        """
         loop = asyncio.get_running_loop()
         while True:
             self._again.clear()
@@ -86,8 +89,9 @@ class Boxes:
                 await self.refresh()
             except UnavailableError as error:
                 failure = str(error)
-                if failure != self._failure:
+                if failure == self._failure != self._told:
                     log.info("boxes not known for now error=%r", failure)
+                    self._told = failure
             self._failure = failure
             pause = pause_s(self._every_s, loop.time() - began, failed=bool(failure))
             try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from service.check_access import READ, SEARCH, Eyes, group_of
 from service.check_finding import Finding, bad, ok, warn
-from service.check_master import content
+from service.check_master import configured, content
 from service.config_schema import Settings
 
 EXAMPLE = "/var/log/asterisk/cdr-csv/Master.csv"
@@ -27,7 +27,7 @@ def csv(settings: Settings, eyes: Eyes, etc: Path) -> Iterator[Finding]:
     try:
         found = list(_in_the_way(path, eyes))
     except FileNotFoundError:
-        found = [_missing(path)]
+        found = [_missing(path), *configured(settings, etc)]
     except OSError as error:
         found = [bad(f"Master.csv: {path} cannot be looked at: {error.strerror}", _AS_ROOT)]
     yield from found or content(settings, path, etc)

@@ -49,6 +49,13 @@ def content(settings: Settings, path: Path, etc: Path) -> Iterator[Finding]:
     yield from findings
 
 
+def configured(settings: Settings, etc: Path) -> Iterator[Finding]:
+    """Findings about what cdr_csv.so will write, while there is no file yet."""
+    conf = _conf(settings, etc)
+    yield from _columns([], conf)
+    yield from _times([], conf, settings.pbx.timezone)
+
+
 def _conf(settings: Settings, etc: Path) -> dict[str, bool] | None:
     """What `[csv]` of the PBX's cdr.conf switches on; None where it cannot be told from here."""
     if not is_loopback(settings.ami.host):

@@ -124,7 +124,8 @@ class MasterCsv:
         inode, size = (0, 0) if known is None else (known.inode, known.size)
         place = Place.beginning(now_ns, inode, size)
         await self._arrive(place)
-        log.info("calls are filled in from now on path=%s history_bytes=%d", self._path, size)
+        if known is not None:
+            log.info("calls are filled in from now on path=%s history_bytes=%d", self._path, size)
         return place
 
     async def _finish(self, old: Reading) -> None:
@@ -174,11 +175,13 @@ class MasterCsv:
         log.warning("calls may be missing, a file cannot be read path=%s error=%r remedy=%r", path, str(error), _IMPORT)
 
     def _tell(self, problem: str, remedy: str) -> None:
-        if problem and problem != self.problem:
-            level = logging.INFO if problem == NOT_YET else logging.WARNING
-            log.log(level, "calls are not filled in path=%s reason=%r remedy=%r", self._path, problem, remedy)
-        if self.problem and not problem:
-            log.info("calls are filled in again path=%s", self._path)
+        if problem == NOT_YET != self.problem:
+            log.info("calls are filled in once there is a file path=%s remedy=%r", self._path, remedy)
+        elif problem != self.problem and problem:
+            log.warning("calls are not filled in path=%s reason=%r remedy=%r", self._path, problem, remedy)
+        elif self.problem and not problem:
+            since = "from now on" if self.problem == NOT_YET else "again"
+            log.info("calls are filled in %s path=%s", since, self._path)
         self.problem = problem
 
 
@@ -191,7 +194,10 @@ def _known(path: Path) -> Known | None:
 
 def _why(error: OSError) -> tuple[str, str]:
     if isinstance(error, PermissionError):
-        return "it may not be read", "usermod -aG asterisk voicemaild, then restart the service; see voicemaild check"
+        return (
+            "it may not be read",
+            "`voicemaild check`, run as root, names the group it takes; then restart the service",
+        )
     if isinstance(error, IrregularError):
         return str(error), "set [cdr] csv to the Master.csv that cdr_csv.so writes"
     return f"it cannot be read: {error.strerror or error}", "look at the disk, and at [cdr] csv"

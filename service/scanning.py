@@ -55,8 +55,19 @@ async def scans(scanner: Scanner, mailboxes: Sequence[Mailbox]) -> AsyncGenerato
                     scanner.rejects.note(where, reason)
                 left -= len(told.scans)
                 yield told.scans
-    except (OSError, ValueError) as error:
-        log.warning("spool is read without a second process error=%r", repr(error))
+    except (OSError, EOFError, ValueError) as error:
+        log.warning("spool is read on without the second process, slower, nothing is lost reason=%r", _why(error))
+
+
+def _why(error: Exception) -> str:
+    match error:
+        case TimeoutError():
+            return f"it told nothing for {LONGEST_WAIT_S:g} s: does the disk hang?"
+        case EOFError() | BrokenPipeError():
+            return "it ended before it was done, as when it is killed for want of memory"
+        case OSError():
+            return f"it cannot be started: {error}"
+    return f"what it told is not understood: {error}"
 
 
 async def _in_time(fn: Callable[[], T]) -> T:
@@ -157,7 +168,9 @@ _FOLDERS = {folder.value: folder for folder in Folder}
 
 
 def _told(line: bytes) -> _Told:
-    """What a line says."""
+    """What a line says; raises EOFError where there is none, and ValueError."""
+    if not line:
+        raise EOFError
     rows, rejects = orjson.loads(line)
     found: Scans = []
     for context, extension, verdict, messages in rows:

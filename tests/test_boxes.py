@@ -116,6 +116,24 @@ async def test_the_run_tells_after_a_login_and_goes_on_when_the_pbx_was_away(tmp
         task.cancel()
 
 
+async def test_what_stands_in_the_way_is_told_once_when_it_still_does_at_the_second_try(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with office(tmp_path) as here, asyncio.TaskGroup() as group:
+        again = asyncio.Event()
+        alone = Boxes(here.store, None, etc=here.etc, spool=tmp_path, state=here.state, again=again)
+        task = group.create_task(alone.run())
+        tries = []
+        for _ in range(4):
+            again.set()
+            while again.is_set():
+                await asyncio.sleep(0)
+            tries.append(sum("boxes not known" in message for message in caplog.messages))
+        task.cancel()
+    assert tries == [0, 1, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("took_s", "failed", "expected"),
     [(0.01, False, 30), (0.8, False, 40), (20, False, 50), (0.01, True, 5), (20, True, 50)],

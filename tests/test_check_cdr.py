@@ -64,6 +64,14 @@ def test_a_file_that_is_not_there_yet_is_a_warning_and_one_in_no_directory_bad(m
     assert (level, "nowhere" in text) == (Level.BAD, True)
 
 
+def test_before_the_first_call_the_configuration_tells_what_will_be_wrong(master: Path, etc: Path) -> None:
+    master.unlink()
+    (etc / "cdr.conf").write_text("[csv]\nusegmtime=yes    ; as Debian has it\nloguniqueid=yes\n")
+    _missing, columns, times = looked(master, etc, zone="Asia/Tashkent")
+    assert (columns[0], "newcdrcolumns = yes" in columns[1]) == (Level.WARN, True)
+    assert (times[0], "usegmtime = no" in times[1]) == (Level.BAD, True)
+
+
 def test_a_file_that_the_service_may_not_read_is_bad(master: Path, etc: Path) -> None:
     for parent in master.parents:  # pytest's own directories are for their owner alone
         if parent.stat().st_uid == os.geteuid() and parent.is_relative_to("/tmp"):

@@ -85,19 +85,27 @@ async def test_half_a_line_at_the_first_start_is_a_call_that_is_still_to_come(at
     assert at.news() == ["calls.imported", "call.new"]
 
 
-async def test_the_first_lines_of_a_file_that_was_not_there_are_news(
-    at: Desk, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
+async def test_the_first_lines_of_a_file_that_was_not_there_are_news(at: Desk) -> None:
     for _ in range(3):
         await at.look()
     assert "not there yet" in at.master.problem
-    assert [record.levelname for record in caplog.records if "not filled in" in record.message] == ["INFO"]
     at.restart()
     at.append(1)
     await at.look()
     assert at.news() == ["call.new"]
     assert at.master.problem == ""
+
+
+async def test_a_file_is_waited_for_until_the_first_call_without_a_warning(
+    at: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for _ in range(3):
+        await at.look()
+    at.append(1)
+    await at.look()
+    told = [(record.levelname, record.message.partition(" path=")[0]) for record in caplog.records]
+    assert told == [("INFO", "calls are filled in once there is a file"), ("INFO", "calls are filled in from now on")]
 
 
 async def test_a_file_that_was_followed_and_is_gone_is_warned_of_once(
@@ -110,11 +118,12 @@ async def test_a_file_that_was_followed_and_is_gone_is_warned_of_once(
     assert [record.levelname for record in caplog.records if "not filled in" in record.message] == ["WARNING"]
 
 
-async def test_a_file_that_comes_back_is_told_of(at: Desk, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_file_that_comes_back_is_told_of(following: Desk, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    await at.look()
-    at.append(1)
-    await at.look()
+    following.path.unlink()
+    await following.look()
+    following.append(1)
+    await following.look()
     assert "filled in again" in caplog.messages[-1]
 
 

@@ -38,6 +38,8 @@ PATIENCE_MS = 200
 CHECKPOINT_PAGES = 4000
 """At so many pages, 16 MB, the log is copied into the database: a quarter as often as by default, for its cost is the
 disk's, and a page that changed again meanwhile is copied once."""
+LOG_BYTES = 64 << 20
+"""A log that had to grow beyond this, as while somebody read for long, is cut down to it when it begins anew."""
 READERS = 2  # one may count while the other pages; more give nothing
 
 
@@ -229,6 +231,7 @@ def _writer(path: Path) -> sqlite3.Connection:
     conn = connect(path)
     conn.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
     conn.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    conn.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
     return conn
 
 

@@ -388,3 +388,21 @@ async def test_another_process_may_write_between_two_of_our_changes(ledger: Ledg
         lambda tx: (mailboxes.list_all(tx.conn), tx.conn.execute("SELECT customer FROM mailbox").fetchone()[0])
     )
     assert (box.customer, customer) == ("C7", "C7")
+
+
+async def test_a_log_that_grew_while_somebody_read_is_cut_down_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.CHECKPOINT_PAGES", 1)
+    monkeypatch.setattr("service.store.LOG_BYTES", 100_000)
+    log = tmp_path / "voicemaild.db-wal"
+    async with opened(tmp_path / "voicemaild.db") as ledger:
+        with closing(schema.connect(tmp_path / "voicemaild.db", readonly=True)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM journal").fetchone()
+            for number in range(20):
+                await ledger.store.write(noting(number))
+            assert log.stat().st_size > 100_000
+        for number in range(3):
+            await ledger.store.write(noting(number))
+        assert log.stat().st_size <= 100_000
