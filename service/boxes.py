@@ -18,6 +18,7 @@ from service.boxes_config import EFFECT_S, PbxConfig, appending, changing, delet
 from service.boxes_secret import secret_pin
 from service.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from service.model import Mailbox
+from service.pins import WrongPinError
 from service.store import Store, Transaction, boxes
 from service.store.boxes import Box, Told
 from service.voicemail_conf import NAME, BoxLine, Config, Entry, Wanted, check_mailbox, check_pin
@@ -143,26 +144,31 @@ class Boxes:
         lines = config.lines_of(mailbox)
         return BoxLine.parse(lines[0].value).pin if lines else None
 
-    async def set_pin(self, mailbox: Mailbox, pin: str) -> None:
-        """Give a box another PIN on the PBX.
+    async def set_pin(self, mailbox: Mailbox, pin: str, *, old: str | None = None) -> None:
+        """Give a box another PIN on the PBX; with `old`, only while that is its PIN: of two at once one comes too late.
 
-        Raises InvalidInputError, NotFoundError for a box the PBX does not know, and what `change` raises.
+        Raises InvalidInputError, NotFoundError for a box the PBX does not know, WrongPinError where it has another PIN
+        than `old` by now, and what `change` raises.
         """
         check_pin(pin)
         async with self._one_at_a_time:
-            await self._check_secret(mailbox, pin)
+            secret = await self._check_secret(mailbox, pin)
             config, entry = await self._entry(mailbox)
-            await self._rewrite(config, mailbox, entry, BoxLine.parse(entry.value).with_pin(pin))
+            line = BoxLine.parse(entry.value)
+            if old not in (None, line.digits if secret is None else secret):
+                raise WrongPinError(f"{mailbox} has another PIN by now")
+            await self._rewrite(config, mailbox, entry, line.with_pin(pin))
         log.info("box has another PIN mailbox=%s", mailbox)
 
-    async def _check_secret(self, mailbox: Mailbox, pin: str) -> None:
-        """Raises ConflictError where the PIN in voicemail.conf has no effect, and another has."""
+    async def _check_secret(self, mailbox: Mailbox, pin: str) -> str | None:
+        """The PIN of `secret.conf`, if any. Raises ConflictError where that, another one, has effect."""
         secret = await asyncio.to_thread(secret_pin, self._spool, mailbox)
         if secret is not None and secret.removeprefix("-") != pin:
             raise ConflictError(
                 f"the PIN of {mailbox} stands in secret.conf in its spool directory (passwordlocation=spooldir), which"
                 " wins over voicemail.conf and can be changed by phone alone"
             )
+        return secret and secret.removeprefix("-")
 
     # ---- changes
 

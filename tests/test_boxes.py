@@ -17,6 +17,7 @@ from service.ami import Limits
 from service.boxes import Boxes, pause_s
 from service.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from service.model import Mailbox
+from service.pins import WrongPinError
 from service.simulator.boxes import HOUSEHOLD, Box
 from service.simulator.voicemail_conf import written
 from service.store import Store, mailboxes
@@ -434,6 +435,25 @@ async def test_a_pin_is_set_for_a_box_of_the_pbx_alone(here: Office) -> None:
     for pin in ("123", "12345678901", "12a4", "1234\n", "\u0661\u0662\u0663\u0664"):
         with pytest.raises(InvalidInputError):
             await here.boxes.set_pin(box("100"), pin)
+
+
+async def test_of_two_who_change_the_same_pin_the_later_is_refused(here: Office) -> None:
+    """Both have shown the old one, and it was right then."""
+    changes = [here.boxes.set_pin(box("100"), pin, old="1234") for pin in ("5555", "6666")]
+    failures = [failure for failure in await asyncio.gather(*changes, return_exceptions=True) if failure]
+    assert [type(failure) for failure in failures] == [WrongPinError]
+    assert await here.boxes.pin_of(box("100")) == "5555"
+
+
+async def test_the_pin_that_is_changed_is_the_one_that_has_effect(here: Office) -> None:
+    await here.written(here.conf.replace("101 => 1234", "101 => -4567"))
+    await here.boxes.set_pin(box("101"), CANARY, old="4567")
+    secret = here.pbx.spool.disk.path("default/102/secret.conf")
+    secret.parent.mkdir(parents=True, exist_ok=True)
+    secret.write_text(f"[general]\npassword=-{CANARY}\n")
+    with pytest.raises(WrongPinError):
+        await here.boxes.set_pin(box("102"), CANARY, old="1234")
+    await here.boxes.set_pin(box("102"), CANARY, old=CANARY)
 
 
 async def test_no_pin_stands_in_a_log_line_an_error_or_the_database(

@@ -61,8 +61,8 @@ class Boxes(Provisioning, Protocol):
     async def pin_of(self, mailbox: Mailbox) -> str | None:
         """The PIN the PBX has for a box, None where it has none. Raises UnavailableError."""
 
-    async def set_pin(self, mailbox: Mailbox, pin: str) -> None:
-        """Give a box another PIN on the PBX. Raises VoicemaildError."""
+    async def set_pin(self, mailbox: Mailbox, pin: str, *, old: str) -> None:
+        """Give a box another PIN on the PBX, if it still has the old one. Raises VoicemaildError."""
 
 
 def build(

@@ -11,12 +11,12 @@ uuid. A number is found in any usual spelling. At most 1,000 messages are listed
 """
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
@@ -41,7 +41,13 @@ _SLUGS = {
     HTTPStatus.FORBIDDEN: "access_denied",
     HTTPStatus.TOO_MANY_REQUESTS: "too_many_requests",
 }
-SetPin = Callable[[Mailbox, str], Awaitable[None]]
+
+
+class SetPin(Protocol):
+    """Sets a PIN on the PBX."""
+
+    async def __call__(self, mailbox: Mailbox, pin: str, *, old: str) -> None:
+        """Give a box another PIN. Raises WrongPinError where it does not have the old one, and VoicemaildError."""
 
 
 @dataclass(frozen=True)
@@ -89,17 +95,20 @@ class Mvno:
             )
         try:
             if owned.pin_is_of_pbx:
-                await self.set_pin(owned.box.mailbox, pin)
+                await self.set_pin(owned.box.mailbox, pin, old=request.match_info["pin"])
             else:
-                await self._keep(owned.box.mailbox, pin)
+                await self._keep(owned, pin)
+        except WrongPinError as error:  # it was right a moment ago
+            raise _wrong() from error
         except (ConflictError, UnavailableError) as error:
             raise _internal(error) from error
         return json_response({"success": True})
 
-    async def _keep(self, mailbox: Mailbox, pin: str) -> None:
-        """Keep a hash of the PIN of a box the PBX does not know."""
-        pin_hash = await self.pins.hash_of(pin)
-        await self.store.write(lambda tx: mailboxes.set_pin_hash(tx, mailbox, pin_hash))
+    async def _keep(self, owned: Owned, pin: str) -> None:
+        """Keep a hash of the PIN of a box the PBX does not know, if the one that was right is kept still."""
+        pin_hash, mailbox = await self.pins.hash_of(pin), owned.box.mailbox
+        if not await self.store.write(lambda tx: mailboxes.change_pin_hash(tx, mailbox, pin_hash, owned.pin_hash)):
+            raise WrongPinError(f"{mailbox} has another PIN by now")
 
     async def _enter(self, request: web.Request) -> Owned:
         """Whose number and PIN the path holds. Raises RefusedError."""
@@ -119,7 +128,7 @@ class Mvno:
                 slug="pin",
             ) from error
         except WrongPinError as error:
-            raise RefusedError(HTTPStatus.NOT_FOUND, "Not found", slug="pin") from error
+            raise _wrong() from error
         except UnavailableError as error:  # why is not for whoever has not shown the PIN: it names hosts and files
             words = "The PIN cannot be checked at this moment."
             raise RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, words, slug="internal_error") from error
@@ -198,6 +207,10 @@ async def _new_pin(request: web.Request) -> str:
     if not isinstance(pin, str) or PIN.match(pin) is None:
         raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, 'The body must be {"pin": "4 to 10 digits"}.', slug="pin")
     return pin
+
+
+def _wrong() -> RefusedError:
+    return RefusedError(HTTPStatus.NOT_FOUND, "Not found", slug="pin")
 
 
 def _internal(error: Exception) -> RefusedError:

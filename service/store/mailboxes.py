@@ -127,6 +127,15 @@ def set_fields(tx: Transaction, mailbox: Mailbox, *, phone: str | None = None, c
     return changed
 
 
+def change_pin_hash(tx: Transaction, mailbox: Mailbox, pin_hash: str, old: str) -> bool:
+    """Keep the hash of another PIN where the `old` hash is kept; False where that is another by now, or none is."""
+    changed = tx.conn.execute(
+        "UPDATE mailbox SET pin_hash = ? WHERE name = ? AND configured = 0 AND pin_hash = ?",
+        (pin_hash, str(mailbox), old),
+    )
+    return changed.rowcount == 1
+
+
 def set_pin_hash(tx: Transaction, mailbox: Mailbox, pin_hash: str) -> None:
     """Keep the hash of a PIN, for a box the PBX does not know; it is made when it is not known here either.
 

@@ -146,6 +146,25 @@ async def test_the_pin_is_the_pbxs_own_and_is_set_there(house: House, pbx: Simul
     assert await ask(house, f"{PATH}/8642/pin") == {"success": True}
 
 
+async def change_twice(house: House, path: str) -> str:
+    """Two changes of a PIN at once; gives the PIN it has then."""
+    url, pins = f"{house.url}{path}/pin", ("97531", "86420")
+    async with aiohttp.ClientSession() as http:
+        answers = await asyncio.gather(*(http.post(url, json={"pin": pin}) for pin in pins))
+        told = [await answer.json() for answer in answers]
+    assert sorted(answer.status for answer in answers) == [200, 404]
+    done = [answer.status == 200 for answer in answers].index(True)
+    assert told[1 - done] == {"code": 404, "message": "pin", "description": "Not found"}
+    return pins[done]
+
+
+async def test_of_two_changes_of_a_pin_at_once_one_is_told_that_it_has_another_by_now(
+    house: House, pbx: Simulator
+) -> None:
+    new = await change_twice(house, f"{PATH}/{PIN}")
+    assert pbx.boxes[Mailbox.parse("100")].pin == new
+
+
 async def test_every_error_of_the_document(house: House, pbx: Simulator) -> None:
     await refused(house, f"/mvno/voicemail/+4571919997/{PIN}", 404, "id")
     await refused(house, f"/mvno/voicemail/nonsense/{PIN}", 404, "id")
@@ -213,3 +232,5 @@ async def test_the_pin_of_a_box_the_pbx_does_not_know_is_kept_as_a_hash(house: H
     assert await ask(house, f"{path}/5151/pin", method="POST", body={"pin": CANARY}) == {"success": True}
     await refused(house, f"{path}/5151/pin", 404, "pin")
     assert await ask(house, f"{path}/{CANARY}/pin") == {"success": True}
+    new = await change_twice(house, f"{path}/{CANARY}")
+    assert await ask(house, f"{path}/{new}/pin") == {"success": True}

@@ -269,3 +269,12 @@ async def test_a_pin_is_set_and_checked_by_phone_number(house: House, pbx: Aster
     assert "102 => 97531,Carol Three,carol@example.com,,maxmsg=3" in lines(pbx)
     assert (await ask(house, "GET", f"{path}/1234/pin", 404))["message"] == "pin"
     assert await ask(house, "GET", f"{path}/97531/pin") == {"success": True}
+
+    async def change(pin: str) -> int:
+        async with house.http.post(f"{house.url}{path}/97531/pin", json={"pin": pin}) as answer:
+            return answer.status
+
+    pins = ("2468", "8642")
+    statuses = await asyncio.gather(*map(change, pins))
+    assert sorted(statuses) == [200, 404]  # it had another PIN when the later one's turn came
+    assert f"102 => {pins[statuses.index(200)]},Carol Three,carol@example.com,,maxmsg=3" in lines(pbx)
