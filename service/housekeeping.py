@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import os
 import re
 import time
 from functools import partial
+from pathlib import Path
 
 from service.errors import UnavailableError
 from service.health import Health, Part, StoreState
@@ -20,6 +22,11 @@ JUDGE_AT_ONCE = 200
 PAUSE_S = 1.0
 LINES_EVERY_S = 3600.0
 STORE_EVERY_S = 1.0
+STEADY = 2
+ROOM = 1 << 20
+"""Bytes free on the disk: enough for what comes within seconds, so that it is not full again at once."""
+FULL = "database or disk is full"
+"""SQLite's words for that."""
 ALIVE_WITHIN_S = 5.0
 
 
@@ -73,17 +80,46 @@ async def count_lines(store: Store) -> None:
 
 
 async def watch_store(store: Store, health: Health) -> None:
-    """Tell on the board whether the store can be written, and while it can't, try; until cancelled."""
+    """Tell on the board whether the store can be written, and while it can't, try; until cancelled.
+
+    It can again when so many tries in a row went well: on a nearly full disk a small change finds its place, and the
+    next message does not.
+    """
+    seen, well = 0, STEADY
     while True:
-        if store.failure:
-            health.store = Part(StoreState.FAILING, f"the database cannot be written: {store.failure}")
-            try:
-                await store.write(lambda tx: mailboxes.probe(tx.conn))
-            except UnavailableError as error:
-                log.debug("store still failing error=%r", str(error))
-        else:
-            health.store = Part(StoreState.OK, "the database can be written")
+        if store.failures != seen:
+            seen, well = store.failures, 0
+            _tell_failing(store, health)
+        elif well < STEADY:
+            well += 1
+            if well == STEADY:
+                log.info("store can write again path=%s", store.path)
+                health.store = Part(StoreState.OK, "the database can be written")
+        if well < STEADY and not await _try(store):
+            well = 0
         await asyncio.sleep(STORE_EVERY_S)
+
+
+def _tell_failing(store: Store, health: Health) -> None:
+    """On the board each reason there is, in the log the first."""
+    if health.store.state is StoreState.OK:
+        log.error("store cannot write error=%r path=%s", store.last_failure, store.path)
+    health.store = Part(StoreState.FAILING, f"the database cannot be written: {store.last_failure}")
+
+
+async def _try(store: Store) -> bool:
+    """Whether the store can be written and, where the disk was full, has room for more than that."""
+    try:
+        await store.write(lambda tx: mailboxes.probe(tx.conn))
+    except UnavailableError as error:
+        log.debug("store still failing error=%r", str(error))
+        return False
+    return store.last_failure != FULL or await asyncio.to_thread(_has_room, store.path)
+
+
+def _has_room(database: Path) -> bool:
+    disk = os.statvfs(database.parent)
+    return disk.f_bavail * disk.f_frsize >= ROOM
 
 
 async def feed_watchdog(notifier: Notifier, interval_s: float, store: Store) -> None:

@@ -135,7 +135,9 @@ class Ingest:
                 self._retry(mailbox, attempts + 1)
 
     def _complain(self, mailbox: Mailbox, trouble: str) -> None:
-        """Say it once, not at every try nor at every hint."""
+        """Say it once, not at every try nor at every hint; that the store cannot be written, others say."""
+        if self._store.failure:
+            return
         if self._troubles.get(mailbox) == trouble:
             return
         if len(self._troubles) >= MOST_DIRTY:

@@ -52,6 +52,11 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0)
 
 
+async def until_written(store: Store, times: int) -> None:
+    before = store.commits
+    await until(lambda: store.commits > before + times)
+
+
 async def until_kept(store: Store, count: int) -> tuple[int, int]:
     """Wait until the journal holds so many records."""
     async with asyncio.timeout(60):
@@ -130,6 +135,48 @@ async def test_a_store_that_cannot_be_written_shows_on_the_board_and_clears_by_i
             assert not health.serving
         await until(lambda: health.store.state is StoreState.OK)
     assert store.failure == ""
+
+
+async def test_a_disk_that_was_full_is_not_believed_before_it_has_room_and_both_are_said_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where little is left, a small change finds its place and the next message does not."""
+    caplog.set_level("INFO")
+    monkeypatch.setattr(housekeeping, "STORE_EVERY_S", 0.001)
+    monkeypatch.setattr(housekeeping, "ROOM", 1 << 62)
+    health = Health()
+
+    def much(tx: Transaction) -> None:
+        pages = int(tx.conn.execute("PRAGMA page_count").fetchone()[0])
+        tx.conn.execute(f"PRAGMA max_page_count = {pages + 2}")
+        tx.conn.execute("INSERT INTO meta VALUES ('much', hex(zeroblob(500000)))")
+
+    async with running(watch_store(store, health)):
+        for _ in range(2):
+            with pytest.raises(UnavailableError):
+                await store.write(much)
+            await until_written(store, 2 * housekeeping.STEADY)
+            assert (store.failure, health.store.state) == ("", StoreState.FAILING)
+            assert "disk is full" in health.store.detail
+        monkeypatch.setattr(housekeeping, "ROOM", 0)
+        await until(lambda: health.store.state is StoreState.OK)
+    assert [line.split(" ")[:3] for line in caplog.messages] == [
+        ["store", "cannot", "write"],
+        ["store", "can", "write"],
+    ]
+
+
+async def test_a_failure_between_two_looks_shows_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "STORE_EVERY_S", 0.001)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(UnavailableError):
+            await store.write(lambda _tx: None)
+    await store.write(lambda _tx: None)
+    health = Health()
+    async with running(watch_store(store, health)):
+        await until(lambda: health.store.state is StoreState.FAILING)
+        await until(lambda: health.store.state is StoreState.OK)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ family: `messages`, `mailboxes`, `journal`, `tokens`. `Store` runs them off the 
 
 import asyncio
 import contextlib
-import logging
 import sqlite3
 import threading
 import time
@@ -26,7 +25,6 @@ from service.store.transaction import Transaction
 
 __all__ = ["Store", "Transaction", "connect"]
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MOST_WAITING = 10_000
@@ -95,7 +93,9 @@ class Store:
         self.path = path
         self.pbx = pbx
         self.commits = 0  # by this process; grows before whoever wrote hears of it
-        self.failure: str = ""  # why the last commit failed; "" while the store can be written
+        self.failure: str = ""  # why the last commit failed; "" where it did not
+        self.failures = 0  # commits that failed
+        self.last_failure = ""  # why the last of them did
         self._writer = writer
         self._readers = readers
         self._waiting: asyncio.Queue[_Change[Any]] = asyncio.Queue(MOST_WAITING)
@@ -189,10 +189,11 @@ class Store:
         try:
             outcomes = await self._writer.run(lambda conn: _transact(conn, self.pbx, fns, self._closing))
         except sqlite3.OperationalError as error:
-            self._note_failure(str(error))
+            self.failure = self.last_failure = str(error)
+            self.failures += 1
             outcomes = [_Outcome(error=UnavailableError(f"the store cannot write: {error}")) for _ in batch]
         else:
-            self._note_failure("")
+            self.failure = ""
             self.commits += 1
         self._busy = False
         self._on_transaction(time.monotonic() - began)
@@ -201,13 +202,6 @@ class Store:
             self._on_commit(records)
         for change, outcome in zip(batch, outcomes, strict=True):
             outcome.tell(change.done)
-
-    def _note_failure(self, failure: str) -> None:
-        if failure and not self.failure:
-            log.error("store cannot write error=%r path=%s", failure, self.path)
-        if self.failure and not failure:
-            log.info("store can write again path=%s", self.path)
-        self.failure = failure
 
     async def _finish(self, writer: "asyncio.Task[None]") -> None:
         """Let what waits or is being written come to its end, then end the writer."""
