@@ -62,12 +62,14 @@ class Pbx:
         """Mark messages read, and return when the PBX and the store agree; gives how many that were.
 
         Raises UnavailableError where the PBX or the store cannot be reached, ConflictError where the PBX may not be
-        asked or does not do it. What was marked before that stays marked.
+        asked or does not do it. What was marked before that stays marked, and what the PBX does not do in one mailbox
+        keeps no other from being marked.
         """
         ami, told, ours = await self._divided("VoicemailMove", "move", wanted)
-        await self.mark_here(ours, Status.READ)
+        await self.mark_here([*ours, *(message for message in told if not message.folder.unread)], Status.READ)
+        moved = [message for message in told if message.folder.unread]
         if ami is not None:
-            await self._each_box(ami, told, _TO_OLD)
+            await self._each_box(ami, moved, _TO_OLD)
         return len(wanted)
 
     async def mark_unread(self, wanted: Sequence[Message]) -> int:
@@ -183,9 +185,15 @@ class Pbx:
         return name
 
     async def _each_box(self, ami: Ami, wanted: Iterable[Message], deed: _Deed) -> None:
-        """Ask the PBX for it, a mailbox at a time, and see in the spool that it happened."""
+        """Ask the PBX for it, a mailbox at a time, and see in the spool that it happened; the first failure last."""
+        failures = list[ConflictError]()
         for mailbox, group in groupby(wanted, key=lambda message: message.mailbox):
-            await self._in_box(ami, mailbox, list(group), deed)
+            try:
+                await self._in_box(ami, mailbox, list(group), deed)
+            except ConflictError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
     async def _in_box(self, ami: Ami, mailbox: Mailbox, wanted: Sequence[Message], deed: _Deed) -> None:
         left, answer = list(wanted), ""

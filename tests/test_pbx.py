@@ -176,6 +176,16 @@ async def test_a_move_that_failed_with_success_is_told_and_what_was_marked_befor
     assert await board.it.badges() == {SMALL: Counts(new=1, old=2)}
 
 
+async def test_a_mailbox_whose_old_is_full_keeps_no_other_from_being_marked(board: Switchboard) -> None:
+    for _ in range(2):
+        assert await board.sim.move(SMALL, await board.leave(SMALL), "Old")
+    for box in (BOX, SMALL, OTHER):
+        await board.leave(box)
+    with pytest.raises(ConflictError, match="did not move 1 of 1 messages of 2@default to Old"):
+        await board.pbx.mark_read([message for message in await board.known() if message.status is Status.UNREAD])
+    assert await board.it.badges() == {BOX: Counts(old=1), SMALL: Counts(new=1, old=2), OTHER: Counts(old=1)}
+
+
 async def test_a_message_without_a_msg_id_is_marked_here_alone(board: Switchboard) -> None:
     """The PBX could not be told which one is meant; the others are moved."""
     await board.leave(msg_id="")
@@ -257,6 +267,17 @@ async def test_a_read_mark_kept_here_is_taken_back_here(tmp_path: Path) -> None:
         await board.pbx.mark_read(await board.known())
         await board.pbx.mark_unread(await board.known())
         assert await board.it.badges() == {BOX: Counts(new=1)}
+
+
+async def test_an_unread_mark_kept_here_is_taken_back_here_by_a_pbx_that_can_be_told(board: Switchboard) -> None:
+    """`write_back` was off then, say, or the PBX an older one."""
+    msg_id = await board.leave()
+    await board.pbx.mark_read(await board.known())
+    await asking(board.it, None).mark_unread(await board.known())
+    assert await board.it.badges() == {BOX: Counts(new=1)}
+    assert await board.pbx.mark_read(await board.known()) == 1
+    assert await board.it.badges() == {BOX: Counts(old=1)}
+    assert board.sim.spool.msg_ids(BOX, "Old") == [msg_id]
 
 
 async def test_a_deleted_message_is_gone_from_the_pbx_and_the_others_stay(board: Switchboard) -> None:
@@ -452,7 +473,7 @@ async def test_a_restored_message_that_the_pbx_has_again_is_played_from_the_spoo
     inbox = board.it.root / "default/100/INBOX"
     files = {file.name: file.read_bytes() for file in inbox.glob("msg*")}
     await board.pbx.delete([message])
-    await board.pbx.restore(await deleted(board, message.uuid))
+    await board.pbx.mark_read([await board.pbx.restore(await deleted(board, message.uuid))])
     for name, content in files.items():
         (inbox / name).write_bytes(content)
     [back] = await board.known()

@@ -144,7 +144,10 @@ def _row_of(tx: Transaction, mailbox: Mailbox, mailbox_id: int, found: Found) ->
 
 
 def _merged(before: Message, found: Found, outside: Outside) -> Message:
-    """The message as it is now: levels stay where the audio is the same, a local status while the folder is."""
+    """The message as it is now: levels stay where the audio is the same, a local status while the folder is.
+
+    Of what we held the PBX tells the status again: its lamp is lit, or not.
+    """
     assert found.envelope is not None
     audio = found.audio
     if audio is not None and before.audio is not None and messages.same_sound(audio, before.audio):
@@ -159,7 +162,7 @@ def _merged(before: Message, found: Found, outside: Outside) -> Message:
         external_number=before.external_number if number == before.envelope.caller_id_number else outside(number),
         audio=audio,
         held=None,
-        local_status=before.local_status if found.folder is before.folder else None,
+        local_status=before.local_status if before.held is None and found.folder is before.folder else None,
     )
 
 
