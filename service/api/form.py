@@ -15,6 +15,7 @@ from service.errors import InvalidInputError
 MOST_BESIDE = 64 * 1024
 """Bytes that a form may have beside the field: other fields, headers, boundaries."""
 _LONGEST_HEADERS = 8 * 1024
+_LONGEST_PADDING = 1024  # blanks behind a boundary; all of them are looked at again whenever one more comes
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]\Z", re.ASCII)
 _AS_IT_IS = frozenset({"", "7bit", "8bit", "binary"})
 _END_OF_HEADERS = b"\r\n\r\n"
@@ -104,7 +105,7 @@ class Form:
         if line.startswith(b"--"):
             raise InvalidInputError(f"the form has no field `{self._name}`")
         padding = (line if end else line.removesuffix(b"\r")).strip(b" \t")
-        if padding and (end or padding != b"-"):
+        if len(line) > _LONGEST_PADDING or (padding and (end or padding != b"-")):
             raise InvalidInputError("the form is damaged: a boundary in it is no line of its own")
         if end:
             self._take(len(line))  # its end may be that of the headers, where there are none

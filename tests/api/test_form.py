@@ -98,7 +98,7 @@ async def test_forms_are_written_in_many_ways(data: bytes, size: int) -> None:
         (b"x" * (MOST_BESIDE + 1), "too much beside"),
         (named(b"x" * (MOST_BESIDE + 1), b"comment") + named(b"sound"), "too much beside"),
         (part(b"") * 10_000, "too much beside"),
-        (B + b" " * (MOST_BESIDE + 1), "too much beside"),
+        (B + b" " * 2_000, "no line of its own"),
     ],
 )
 async def test_what_is_no_such_form_is_refused(data: bytes, reason: str, size: int) -> None:

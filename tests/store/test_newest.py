@@ -33,7 +33,7 @@ def expected(tx: Transaction, view: View, mailbox: Mailbox | None) -> list[Messa
 BOXES = [BOX, NEXT, OTHER, Mailbox("default", "999")]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     view=st.none() | st.frozensets(st.sampled_from(BOXES)),
     mailbox=st.none() | st.sampled_from(BOXES),
