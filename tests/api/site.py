@@ -164,13 +164,19 @@ async def running(
         store.on_commit(feed.publish)
         scanner = Scanner(spool, describe, SUFFIXES, Rejects())
         converter = await stack.enter_async_context(
-            Converter(AudioCache(directory / "audio-cache"), GsmLibrary.load(), ffmpeg_program=ffmpeg)
+            Converter(
+                AudioCache(directory / "audio-cache"),
+                GsmLibrary.load(),
+                ffmpeg_program=ffmpeg,
+                patience=60.0,
+                time_limit=60.0,
+            )
         )
         ingest = Ingest(
             store, scanner, outside_number(settings.pbx.internal), health=health, metrics=metrics, scans=scans
         )
         media = Media(directory / "media")
-        worker = await stack.enter_async_context(AudioWorker(GsmLibrary.load(), ffmpeg_program=ffmpeg))
+        worker = await stack.enter_async_context(AudioWorker(GsmLibrary.load(), ffmpeg_program=ffmpeg, time_limit=60.0))
         app = build(
             settings,
             store=store,

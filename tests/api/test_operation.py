@@ -1,10 +1,12 @@
 """The answers that several requests share, each got from the service."""
 
+import functools
 from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
+from service.api.auth import Rates
 from service.api.laravel import envelope
 from service.api.operation import FAILURES, LARAVEL
 from service.api.operations import OPERATIONS
@@ -55,7 +57,8 @@ async def test_a_pbx_in_trouble(tmp_path: Path, error: UnavailableError | Confli
         assert_described("POST", "/message-voice/{id}/mark-as-a-read", answer)
 
 
-async def test_a_token_that_asks_too_often(tmp_path: Path) -> None:
+async def test_a_token_that_asks_too_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.api.app.Rates", functools.partial(Rates, clock=lambda: 0.0))  # all within a moment
     async with running(tmp_path, limits=Limits(requests_per_second=1)) as site:
         answers = [await site.ask("/message-voice/unread-count") for _ in range(9)]
         assert answers[-1].status == 429

@@ -15,6 +15,7 @@ from service.config_schema import Webhook
 from service.webhook.address import Lookup
 from service.webhook.answer import Answer, Outcome
 from service.webhook.sender import Limits, Sender
+from tests.hurry import Hurry
 from tests.webhook.test_address import Names
 from tests.webhook.world import (
     QUICK,
@@ -150,15 +151,20 @@ async def test_a_2xx_counts_though_the_rest_of_the_answer_does_not_come(crm: Rec
 
 
 async def test_an_answer_whose_body_never_ends_counts_for_what_its_head_says(crm: Receiver, clock: Clock) -> None:
+    begun = asyncio.Event()
+
     async def endless(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(status=410, headers={"Content-Length": "1000"})
         await answer.prepare(request)
         await answer.write(b"gone")
+        begun.set()
         return await hanging(request)
 
     crm.usually = endless
-    said = await send(endpoint("crm", crm.url), now=clock(), limits=Limits(total_s=1.0))
-    assert said == Answer(Outcome.FAILED, "410 gone")
+    sending = asyncio.ensure_future(send(endpoint("crm", crm.url), now=clock()))
+    await begun.wait()
+    await Hurry().until(sending.done)
+    assert await sending == Answer(Outcome.FAILED, "410 gone")
 
 
 async def test_no_more_of_an_answer_is_read_than_may_be(crm: Receiver, clock: Clock) -> None:
