@@ -65,7 +65,7 @@ async def office(
     version: int = 22,
     write: str = "all",
     users: Iterable[AmiUser] = (),
-    effect_s: float = 5.0,
+    effect_s: float = 60.0,
 ) -> AsyncIterator[Office]:
     """An office below `root`, whose AMI is connected; the boxes are not known yet."""
     etc, spool, state = (root / name for name in ("etc", "spool", "state"))

@@ -124,7 +124,8 @@ async def test_there_is_a_limit_to_what_waits_and_what_is_beyond_it_is_counted(
     assert sample(it, "voicemaild_cdr_lost_total") == 2
 
 
-async def test_settling_returns_when_all_is_written(it: Parts) -> None:
+async def test_settling_returns_when_all_is_written(it: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SETTLE_S", 60)
     one = intake(it)
     async with at_work(one):
         for number in range(700):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.opening import Refused, directory, open_regular
+from tests.descriptors import open_files
 
 NAME = "audio.wav"
 
@@ -45,10 +46,6 @@ def late(path: Path) -> None:
     """Its time is one that SQLite cannot hold: the year 2554."""
     path.write_text("x")
     os.utime(path, ns=(0, 2**64 - 2**40))
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.mark.parametrize(

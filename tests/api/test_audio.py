@@ -10,6 +10,7 @@ from service.model import Folder, Message
 from service.store import held as store_held
 from tests.api.site import BOX, OTHER_BOX, Site, at, write_wav
 from tests.audio.files import RECORDINGS
+from tests.descriptors import no_more_open_than, open_files
 
 SAMPLES = range(-8000, 8000)
 WHOLE = 44 + 2 * len(SAMPLES)
@@ -186,10 +187,6 @@ async def test_a_recording_larger_than_one_piece_comes_whole(site: Site) -> None
     assert struct.unpack("<h", answer.body[-2:]) == (399_999 % 30000,)
 
 
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 async def test_no_descriptor_stays_open(site: Site, message: Message) -> None:
     link = await link_of(site, message)
     await site.ask(link, None)
@@ -197,7 +194,7 @@ async def test_no_descriptor_stays_open(site: Site, message: Message) -> None:
     for _ in range(5):
         await site.ask(link, None)
         await site.ask(link, None, "HEAD")
-    assert open_files() == before
+    assert await no_more_open_than(before)
 
 
 async def held(site: Site, message: Message) -> tuple[str, bytes]:
@@ -272,4 +269,4 @@ async def test_no_descriptor_of_what_we_hold_stays_open(site: Site, message: Mes
     for _ in range(5):
         await site.ask(link, None)
         await site.ask(link, None, headers={"Range": f"bytes={WHOLE}-"})
-    assert open_files() == before
+    assert await no_more_open_than(before)

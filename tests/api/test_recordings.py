@@ -17,6 +17,7 @@ from service.recordings import Recordings
 from service.store import calls
 from tests.api.site import KEY, TASHKENT, TOKENS, Site, at, write_wav
 from tests.audio.files import RECORDINGS
+from tests.descriptors import no_more_open_than, open_files
 
 START = at("2026-11-20T21:50:47")
 NAME = "external-100-15551234567-20261120-215047-1795193447.1.wav"
@@ -196,6 +197,8 @@ async def test_no_descriptor_stays_open(site: Site, monitor: Path, made: Made) -
     async def everything() -> int:
         for path in (path_of(call), f"{path_of(call)}?format=mp3", path_of(silent)):
             await site.ask(path)
-        return len(list(Path("/proc/self/fd").iterdir()))  # noqa: ASYNC240 -- /proc
+        return open_files()
 
-    assert await everything() == await everything()
+    before = await everything()
+    await everything()
+    assert await no_more_open_than(before)

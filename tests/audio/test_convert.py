@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from service.audio import TARGETS, AudioCache, Converter, GsmLibrary, NoDecoderError, Original
-from service.audio.convert import MAX_COMPRESSED, allowed_s
+from service.audio.convert import MAX_COMPRESSED, MOST_WAITING, allowed_s
 from service.errors import InvalidInputError, UnavailableError
 from service.model import Counts, Mailbox, Record
 from tests.api.world import message
 from tests.audio.files import RECORDINGS, chunk, fmt, riff
 from tests.audio.processes import Children, limits
+from tests.descriptors import open_files
 
 WAV, MP3 = TARGETS["wav"], TARGETS["mp3"]
 WAITS = 'mkdir {runs}/$$; while [ ! -e {go} ]; do sleep 0.02; done; exec ffmpeg "$@"'
@@ -42,10 +43,19 @@ class Bench:
         self.program = str(program)
 
     @contextlib.asynccontextmanager
-    async def converter(self, **options: float) -> AsyncIterator[Converter]:
+    async def converter(
+        self, *, patience: float = 60, time_limit: float = 60, most_waiting: int = MOST_WAITING
+    ) -> AsyncIterator[Converter]:
         cache = AudioCache(self.cache, least_free=0)
         gsm = GsmLibrary.load()
-        async with Converter(cache, gsm, ffmpeg_program=self.program, **options) as converter:  # type: ignore[arg-type]
+        async with Converter(
+            cache,
+            gsm,
+            ffmpeg_program=self.program,
+            patience=patience,
+            time_limit=time_limit,
+            most_waiting=most_waiting,
+        ) as converter:
             yield converter
 
     def starts(self) -> int:
@@ -75,10 +85,6 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def sparse(path: Path, size: int, head: bytes = b"") -> Path:

@@ -11,13 +11,10 @@ from service.model import AudioFile, Folder, Mailbox
 from service.opening import Refused, directory
 from service.spool import Rejects, open_audio
 from service.spool.files import LARGEST_TXT, message_name, read_txt
+from tests.descriptors import open_files
 from tests.spool.house import BOX, House
 
 NAME = "msg0000.txt"
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.fixture
