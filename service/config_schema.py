@@ -131,6 +131,7 @@ class Limits(Section):
     requests_per_second: Count = Field(default=0, description=COUNT)
     connections: Count = Field(default=10_000, description=COUNT)
     connections_per_address: Count = Field(default=0, description=COUNT)
+    uploads_mib_per_mailbox: Count = Field(default=500, description=COUNT)
 
 
 class Retention(Section):

@@ -37,6 +37,10 @@ class TooLargeError(VoicemaildError):
     """More bytes than an uploaded voicemail may have."""
 
 
+class QuotaError(VoicemaildError):
+    """The uploads of a mailbox would take more than they may together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A slot that was just made, and the secret that fills it."""
@@ -46,7 +50,10 @@ class Asked:
 
 
 class Uploads:
-    """Makes slots and fills them. `outside` gives a caller's number where that is no extension of this PBX."""
+    """Makes slots and fills them. `outside` gives a caller's number where that is no extension of this PBX.
+
+    The uploads of a mailbox may take `quota` bytes together, 0: any number.
+    """
 
     def __init__(
         self,
@@ -54,10 +61,13 @@ class Uploads:
         media: Media,
         outside: Callable[[str], str | None],
         clock: Callable[[], float] = time.time,
+        *,
+        quota: int = 0,
     ) -> None:
         self._store = store
         self._media = media
         self._outside = outside
+        self._quota = quota
         self._clock = clock
         self._busy: set[str] = set()  # slots that are being filled
 
@@ -67,14 +77,28 @@ class Uploads:
         return int(self._clock())
 
     async def ask(self, mailbox: Mailbox, sip_from: str, content_type: str) -> Asked:
-        """Make a slot. Raises InvalidInputError, or ConflictError where the mailbox has too many open ones."""
+        """Make a slot.
+
+        Raises InvalidInputError, ConflictError where the mailbox has too many open ones, QuotaError where it is full.
+        """
         check_sip_from(sip_from)
         check_content_type(content_type)
         now, secret = self.now, secrets.token_urlsafe(SECRET_BYTES)
         slot = Slot(str(uuid.uuid4()), mailbox, sip_from, content_type, now, now + VALID_S)
-        if not await self._store.write(partial(uploads.create, slot=slot, secret=secret)):
+        if not await self._store.write(partial(self._create, slot=slot, secret=secret)):
             raise ConflictError(f"{mailbox} has {uploads.MOST_OPEN} uploads open: fill them, or delete some")
         return Asked(slot, secret)
+
+    def _create(self, tx: Transaction, slot: Slot, secret: str) -> bool:
+        self._check_quota(tx, slot.mailbox, 1)
+        return uploads.create(tx, slot, secret)
+
+    def _check_quota(self, tx: Transaction, mailbox: Mailbox, more: int) -> None:
+        if self._quota and uploads.stored(tx.conn, mailbox) + more > self._quota:
+            raise QuotaError(
+                f"the uploads of {mailbox} would take more than {self._quota >> 20} MiB together, with those deleted"
+                " that can be restored"
+            )
 
     async def slot(self, secret: str) -> Slot:
         """The slot that this secret fills. Raises NotFoundError."""
@@ -84,7 +108,7 @@ class Uploads:
         """Fill a slot with what comes; the message it becomes. A try that is refused does not use the slot up.
 
         Raises NotFoundError, ConflictError where it is being filled already, TooLargeError, InvalidInputError where the
-        content is not of the promised type, UnavailableError where it cannot be written.
+        content is not of the promised type, QuotaError, UnavailableError where it cannot be written.
         """
         slot = await self.slot(secret)
         if slot.uuid in self._busy:
@@ -102,7 +126,7 @@ class Uploads:
             audio = await asyncio.to_thread(look, draft.fd, slot.content_type)
         try:
             message = await self._store.write(partial(self._become, slot=slot, name=name, audio=audio))
-        except (NotFoundError, UnavailableError):  # it was deleted meanwhile, or nothing can be stored: it is nobody's
+        except (NotFoundError, QuotaError, UnavailableError):  # deleted meanwhile, or cannot be stored: it is nobody's
             await asyncio.to_thread(self._media.forget, name)
             raise
         log.info("voicemail uploaded mailbox=%s uuid=%s bytes=%d", slot.mailbox, slot.uuid, audio.file.size)
@@ -111,6 +135,7 @@ class Uploads:
     def _become(self, tx: Transaction, slot: Slot, name: str, audio: Audio) -> Message:
         if not uploads.close(tx, slot.uuid):
             raise NotFoundError("there is no such upload any more")
+        self._check_quota(tx, slot.mailbox, audio.file.size)
         number = caller_of(slot.sip_from)
         envelope = Envelope("", slot.created, (audio.duration_ms or 0) // 1000, "", number)
         return held.insert(

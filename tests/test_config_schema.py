@@ -27,7 +27,7 @@ def test_an_empty_file_gives_the_contracts_defaults(tmp_path: Path) -> None:
     assert found.store.path == Path("/var/lib/voicemaild/voicemaild.db")
     assert (found.http.host, found.http.port, found.http.public_url) == ("127.0.0.1", 8089, "")
     assert (found.http.trusted_proxies, found.http.allowed_origins) == ((), ())
-    assert tuple(found.limits.model_dump().values()) == (0, 10000, 0)
+    assert tuple(found.limits.model_dump().values()) == (0, 10000, 0, 500)
     assert found.retention.model_dump() == {"messages_days": 0, "calls_days": 0, "journal_days": 7, "trash_days": 7}
     assert found.webhook == ()
 

@@ -13,9 +13,9 @@ import pytest
 from service.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from service.media import Media
 from service.model import Counts, Folder, Mailbox, Message, Status
-from service.store import connect, schema, uploads
+from service.store import connect, held, schema, uploads
 from service.store.uploads import MOST_OPEN
-from service.uploads import LARGEST, OPUS, VALID_S, WAV, Asked, TooLargeError, Uploads
+from service.uploads import LARGEST, OPUS, VALID_S, WAV, Asked, QuotaError, TooLargeError, Uploads
 from tests.parts import BOX, NEXT, Parts, outside, parts
 from tests.sounds import encoded, opus, wav, wav_of
 
@@ -33,6 +33,10 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.uploads = Uploads(self.it.store, self.media, outside, lambda: self.now)
+
+    def limit(self, quota: int) -> None:
+        """From now on the uploads of a mailbox may take so many bytes."""
+        self.uploads = Uploads(self.it.store, self.media, outside, lambda: self.now, quota=quota)
 
     async def ask(self, content_type: str = WAV, sip_from: str = "sip:998901234567@example.com") -> Asked:
         return await self.uploads.ask(BOX, sip_from, content_type)
@@ -107,6 +111,26 @@ async def test_too_many_open_slots_are_a_conflict(desk: Desk) -> None:
         await desk.ask()
     with pytest.raises(ConflictError, match="100 uploads open"):
         await desk.ask()
+
+
+async def test_what_the_uploads_of_a_mailbox_take_together_is_limited(desk: Desk) -> None:
+    content = wav(0.5)
+    desk.limit(2 * len(content))
+    first, second, third = [await desk.ask() for _ in range(3)]
+    kept = await desk.fill(first, content)
+    await desk.fill(second, content)
+    with pytest.raises(QuotaError):
+        await desk.fill(third, content)
+    assert await desk.open() == 1
+    assert len(desk.media.names()) == 2
+    with pytest.raises(QuotaError, match="100@default"):
+        await desk.ask()
+    await desk.uploads.ask(NEXT, "sip:1@example.com", WAV)
+    await desk.it.store.write(lambda tx: held.drop(tx, [kept.id]))
+    with pytest.raises(QuotaError):  # it lies in the trash
+        await desk.fill(third, content)
+    await desk.it.store.write(lambda tx: held.forget(tx, [kept.id]))
+    await desk.fill(third, content)
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def _upload(method: Literal["post", "put"], name: str, body: Body) -> Operation:
         summary="Fill a slot",
         description=(
             "Once; a try that is refused does not use it up. What is sent is looked at, not believed, and becomes an "
-            "unread voicemail."
+            "unread voicemail. 422 `file` also where the mailbox's uploads would take more than they may."
         ),
         parameters=(_SECRET,),
         body=body,

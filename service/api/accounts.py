@@ -9,8 +9,9 @@
 
 The same under `/api`. The token as Bearer or in `x-api-key`; reading needs scope `read`, changing `write`. `me` is the
 token's one mailbox. Failures: {"message"}, and with 422 `errors` by field. What the contract leaves open: an upload
-that somebody else is filling at this moment is 409, as is a mailbox with 100 uploads open; at most 1,000 messages are
-listed, the newest. A voicemail of the PBX has the content type and size it was recorded with; its `get_url` plays
+that somebody else is filling at this moment is 409, as is a mailbox with 100 uploads open; where the uploads of a
+mailbox would take more than `[limits] uploads_mib_per_mailbox`, slot and upload are 422 `file`; at most 1,000 messages
+are listed, the newest. A voicemail of the PBX has the content type and size it was recorded with; its `get_url` plays
 anywhere.
 """
 
@@ -38,7 +39,7 @@ from service.sip import address_of
 from service.store import Store, mailboxes, messages, newest
 from service.store import uploads as slots
 from service.store.uploads import Slot
-from service.uploads import LARGEST, TooLargeError, Uploads, check_content_type, check_sip_from
+from service.uploads import LARGEST, QuotaError, TooLargeError, Uploads, check_content_type, check_sip_from
 
 API = "/api"
 PREFIX = "/accounts"
@@ -108,7 +109,10 @@ class Accounts:
         reference = _reference(request, principal)
         mailbox = await self.store.read(lambda conn: _mailbox(conn, reference, principal.view))
         sip_from, content_type = await _wanted(request)
-        asked = await self.uploads.ask(mailbox, sip_from, content_type)
+        try:
+            asked = await self.uploads.ask(mailbox, sip_from, content_type)
+        except QuotaError as error:
+            raise InvalidParametersError({"file": [sentence(error)]}) from error
         prefix = API if request.path.startswith(f"{API}/") else ""
         url = f"{self.edges.of(request).base_url}{prefix}{PREFIX}/uploads/{asked.secret}"
         slot = asked.slot
@@ -143,7 +147,7 @@ class Accounts:
             message = await self.uploads.fill(secret, _content(request))
         except TooLargeError as error:
             raise _too_large() from error
-        except InvalidInputError as error:
+        except (InvalidInputError, QuotaError) as error:
             raise InvalidParametersError({"file": [sentence(error)]}) from error
         return json_response(voicemail(message, self.edges.of(request), self.pbx_name))
 

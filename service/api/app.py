@@ -107,7 +107,8 @@ def build(
     set_pin = provision.set_pin if provision else None
     of_numbers = Mvno(store, pins, set_pin, settings.pbx.country, http.trusted_proxies)
     recording_files = RecordingFiles(store, recordings, gate, edges, player)
-    uploads = Uploads(store, media, outside_number(settings.pbx.internal))
+    quota = settings.limits.uploads_mib_per_mailbox << 20
+    uploads = Uploads(store, media, outside_number(settings.pbx.internal), quota=quota)
     of_accounts = Accounts(store, uploads, pbx, gate, edges, settings.pbx.name)
     events = Events(hub, Replay(feed, store), gate, edges, http.allowed_origins)
 

@@ -53,6 +53,17 @@ def create(tx: Transaction, slot: Slot, secret: str) -> bool:
     return True
 
 
+def stored(conn: sqlite3.Connection, mailbox: Mailbox) -> int:
+    """Bytes of a mailbox's uploads, those among them that were deleted and can be restored."""
+    row = conn.execute(
+        "SELECT coalesce(sum(audio_size), 0) FROM message JOIN mailbox ON mailbox.id = mailbox_id"
+        " WHERE mailbox.name = ? AND msg_id >= 'upload-' AND msg_id < 'upload.'"  # as `held.insert` calls them
+        " AND uploaded IS NOT NULL AND (held IS NOT NULL OR trash IS NOT NULL)",
+        (str(mailbox),),
+    ).fetchone()
+    return int(row[0])
+
+
 def by_secret(conn: sqlite3.Connection, secret: str, now: int) -> Slot:
     """The slot that may be filled by who knows this. Raises NotFoundError: unknown, filled, or too late."""
     found = _select(conn, "secret = ? AND expires > ?", (digest(secret), now))

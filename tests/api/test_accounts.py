@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 import time_machine
 
+from service.config_schema import Limits
 from service.model import Counts, Folder, Mailbox, Principal, Scope
 from service.store import held, mailboxes
 from service.store.tokens import digest
@@ -188,6 +189,19 @@ async def test_too_many_open_slots_are_409(site: Site) -> None:
     answer = await wanted(site)
     assert (answer.status, list(answer.json)) == (409, ["message"])
     assert (await wanted(site, "/accounts/200/voicemails", "several")).status == 201
+
+
+async def test_a_mailbox_whose_uploads_take_all_they_may_is_422_for_uploads_and_slots(tmp_path: Path) -> None:
+    """The refused upload does not use its slot up."""
+    async with running(tmp_path, limits=Limits(uploads_mib_per_mailbox=1)) as site:
+        first, second = [await slot(site) for _ in range(2)]
+        assert (await put(site, first["upload_url"], wav_of(600_000))).status == 200
+        refused = await put(site, second["upload_url"], wav_of(600_000))
+        assert (refused.status, refused.json["message"], list(refused.json["errors"])) == (422, INVALID, ["file"])
+        assert "1 MiB" in refused.json["errors"]["file"][0]
+        assert (await put(site, second["upload_url"], wav_of((1 << 20) - 600_000))).status == 200
+        refused = await wanted(site)
+        assert (refused.status, list(refused.json["errors"])) == (422, ["file"])
 
 
 # --- uploads
