@@ -10,6 +10,7 @@ from typing import Self
 
 READ, WRITE, SEARCH = 4, 2, 1
 SERVICE_USER = "voicemaild"
+PBX_GROUP = "asterisk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,27 @@ def whose() -> Eyes:
     return (Eyes.of(SERVICE_USER) or own) if own.uid == 0 else own
 
 
-def group_of(path: Path) -> str:
+def group_of(info: os.stat_result) -> str:
     """The name, or else the number, of the group a path belongs to."""
-    gid = path.stat().st_gid
     try:
-        return grp.getgrgid(gid).gr_name
+        return grp.getgrgid(info.st_gid).gr_name
     except KeyError:
-        return str(gid)
+        return str(info.st_gid)
+
+
+def shown(info: os.stat_result) -> str:
+    """What stands in the way, as `ls -l` shows it: mode and group."""
+    return f"{stat.filemode(info.st_mode)}, group {group_of(info)}"
+
+
+def letting_in(eyes: Eyes, path: Path, info: os.stat_result) -> str:
+    """What an administrator has to do so that this user may read a path which is closed to it."""
+    wanted = READ | SEARCH if stat.S_ISDIR(info.st_mode) else READ
+    steps = []
+    if info.st_gid == 0:  # a member of root's group could read more than it should
+        steps.append(f"chgrp {PBX_GROUP} {path}")
+    elif info.st_gid not in eyes.groups:
+        steps.append(f"usermod -aG {group_of(info)} {eyes.user}")
+    if (info.st_mode >> 3) & wanted != wanted:
+        steps.append(f"chmod g+rX {path}")
+    return ", ".join((*steps, "then restart the service")) if steps else f"look at who may read it: ls -ld {path}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from service.ami import Offer
-from service.check_access import READ, Eyes, group_of
+from service.check_access import READ, Eyes, letting_in, shown
 from service.check_finding import Finding, bad, ok, warn
 from service.config_schema import Settings
 from service.voicemail_conf import NAME, NotPlainError, read_plain
@@ -36,10 +36,10 @@ def voicemail_conf(settings: Settings, eyes: Eyes, etc: Path) -> Iterator[Findin
 
 
 def _closed(path: Path, stopped: Path, eyes: Eyes) -> Finding:
-    group = group_of(stopped)
+    info = stopped.stat()
     return bad(
-        f"boxes: {eyes.user} may not read {path}, so no box can be changed: {stopped} belongs to group {group}",
-        f"usermod -aG {group} {eyes.user}, then restart the service; {_OFF}",
+        f"boxes: {eyes.user} may not read {path}, so no box can be changed: {stopped} is {shown(info)}",
+        f"{letting_in(eyes, stopped, info)}; {_OFF}",
     )
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from service.check_access import READ, SEARCH, Eyes, group_of
+from service.check_access import READ, SEARCH, Eyes, letting_in, shown
 from service.check_finding import Finding, bad, ok, warn
 from service.check_master import configured, content
 from service.config_schema import Settings
@@ -58,10 +58,9 @@ def _missing(path: Path) -> Finding:
 
 
 def _closed(subject: str, path: Path, stopped: Path, eyes: Eyes) -> Finding:
-    group = group_of(stopped)
+    info = stopped.stat()
     return bad(
-        f"{subject}: {eyes.user} may not read {path}: {stopped} belongs to group {group}",
-        f"usermod -aG {group} {eyes.user}, then restart the service; chmod g+rX {stopped} where that is not enough",
+        f"{subject}: {eyes.user} may not read {path}: {stopped} is {shown(info)}", letting_in(eyes, stopped, info)
     )
 
 

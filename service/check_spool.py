@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.check_access import READ, SEARCH, WRITE, Eyes, group_of
+from service.check_access import READ, SEARCH, WRITE, Eyes, letting_in, shown
 from service.check_finding import Finding, bad, ok, warn
 from service.config_schema import Settings
 
@@ -79,11 +79,8 @@ def _closed(path: Path, stopped: Path, eyes: Eyes) -> Finding:
     if not stopped.is_dir():
         what = f"{stopped} is no directory" if stopped.exists() else f"there is no {stopped}"
         return bad(f"spool: {what}", _WHERE)
-    group = group_of(stopped)
-    return bad(
-        f"spool: {eyes.user} may not read {path}: {stopped} belongs to group {group}",
-        f"usermod -aG {group} {eyes.user}, then restart the service",
-    )
+    info = stopped.stat()
+    return bad(f"spool: {eyes.user} may not read {path}: {stopped} is {shown(info)}", letting_in(eyes, stopped, info))
 
 
 def _walked(path: Path, walk: _Walk) -> Iterator[Finding]:

@@ -33,6 +33,7 @@ LARGE = 8 << 20
 """From so many bytes on another process pays."""
 COLLECT_AFTER = 500_000
 """So many objects may wait to be looked at: ten times as many as a part makes."""
+ENDED = "the process that reads the files was ended, as for want of memory"
 END_S = 10
 """So long it may take that process to end."""
 
@@ -121,8 +122,8 @@ def ahead(history: History) -> Generator[Part, None, None]:
 def _received(ours: Connection) -> Part | None:
     try:
         found = ours.recv()
-    except EOFError as error:
-        raise ConflictError("the process that reads the files was ended") from error
+    except (EOFError, OSError) as error:  # in the middle of a part it is OSError
+        raise ConflictError(f"{ENDED}: run this again, what was read changes nothing") from error
     if isinstance(found, ConflictError):
         raise found
     assert found is None or isinstance(found, Part)

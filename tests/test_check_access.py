@@ -1,10 +1,11 @@
 import grp
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
-from service.check_access import READ, SEARCH, WRITE, Eyes, group_of, whose
+from service.check_access import READ, SEARCH, WRITE, Eyes, group_of, letting_in, shown, whose
 
 OTHERS, MEMBERS = 4321, 4322
 SOMEBODY = Eyes("somebody", OTHERS, frozenset({MEMBERS}))
@@ -66,4 +67,28 @@ def test_root_looks_with_the_eyes_of_the_services_user_where_there_is_one() -> N
 
 
 def test_a_group_is_told_by_its_name(path: Path) -> None:
-    assert group_of(path) == grp.getgrgid(path.stat().st_gid).gr_name
+    assert group_of(path.stat()) == grp.getgrgid(path.stat().st_gid).gr_name
+
+
+def info_of(mode: int, gid: int) -> os.stat_result:
+    return os.stat_result((mode, 1, 1, 1, 0, gid, 0, 0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("mode", "gid", "remedy"),
+    [
+        (stat.S_IFDIR | 0o2750, 4323, "usermod -aG 4323 somebody, then restart the service"),
+        (stat.S_IFDIR | 0o700, MEMBERS, "chmod g+rX /x, then restart the service"),
+        (stat.S_IFREG | 0o600, 4323, "usermod -aG 4323 somebody, chmod g+rX /x, then restart the service"),
+        (stat.S_IFREG | 0o640, 0, "chgrp asterisk /x, then restart the service"),
+        (stat.S_IFREG | 0o640, MEMBERS, "look at who may read it: ls -ld /x"),
+    ],
+)
+def test_who_may_not_read_is_let_in_by_what_is_missing_and_never_by_roots_group(
+    mode: int, gid: int, remedy: str
+) -> None:
+    assert letting_in(SOMEBODY, Path("/x"), info_of(mode, gid)) == remedy
+
+
+def test_what_stands_in_the_way_is_shown_as_ls_does() -> None:
+    assert shown(info_of(stat.S_IFDIR | 0o2750, 4323)) == "drwxr-s---, group 4323"

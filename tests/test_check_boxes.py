@@ -55,7 +55,7 @@ def test_a_file_that_is_not_there_or_not_ours_to_read_is_bad_where_boxes_are_to_
     (tmp_path / "etc/voicemail.conf").chmod(0o600)
     ((level, line),) = looked(tmp_path / "etc", None, provision=True, eyes=NOBODY)
     assert level is Level.BAD
-    assert "usermod -aG" in line
+    assert "then restart the service; " in line
 
 
 @pytest.mark.parametrize(("write", "expected"), [("reporting,user,config", Level.OK), ("reporting,user", Level.BAD)])

@@ -1,3 +1,4 @@
+import contextlib
 import multiprocessing
 import os
 import re
@@ -58,6 +59,22 @@ def test_the_other_process_ends_with_whoever_wants_no_more(tmp_path: Path) -> No
     assert next(parts).legs
     parts.close()
     assert multiprocessing.active_children() == []
+
+
+def test_a_process_that_is_killed_in_the_middle_of_a_part_is_told_of_in_words(tmp_path: Path) -> None:
+    (tmp_path / "Master.csv").write_bytes(lines(*range(2 * AT_ONCE)))
+    with contextlib.closing(ahead(history(tmp_path / "Master.csv"))) as parts:
+        assert next(parts).legs
+        (process,) = multiprocessing.active_children()
+        while not sleeping(process.pid):  # it does once the pipe is full, and that is long before the next part is told
+            os.sched_yield()
+        process.kill()
+        with pytest.raises(ConflictError, match=r"was ended.*run this again"):
+            next(parts)
+
+
+def sleeping(pid: int | None) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 @pytest.mark.parametrize(("size", "processors", "large"), [(LARGE - 1, 2, False), (LARGE, 2, True), (LARGE, 1, False)])
