@@ -9,6 +9,7 @@ import pytest
 
 from service.simulator.exchange import Delays
 from service.simulator.pbx import Simulator
+from tests.hurry import Hurry
 from tests.simulator.lab import BOX, Client, connected, fill, logged_in, simulator
 from tests.simulator.recordings import FIXTURES
 
@@ -146,12 +147,13 @@ async def test_a_client_that_wants_no_events_gets_none(pbx: Simulator) -> None:
 async def test_a_reload_and_a_boot_tell_of_every_mailbox(tmp_path: Path, version: int) -> None:
     """At the boot they say Waiting: 0 whatever there is, and come before FullyBooted; login works by then."""
     async with simulator(tmp_path, version) as pbx:
-        pbx.delays = Delays(mwi=0, cdr=0, boot=0.3)
+        pbx.delays = Delays(mwi=0, cdr=0, boot=20)
         await fill(pbx, "100@default", 4)
         async with logged_in(pbx) as before:
             await pbx.restart()
             assert b"Event: Shutdown\r\nPrivilege: system,all\r\n" in await before.to_the_end()
         async with logged_in(pbx) as client:
+            await Hurry().on(20)
             await client.until("FullyBooted")
             told = [message for message in client.read.split(b"\r\n\r\n") if b"MessageWaiting" in message]
             assert len(told) == len(pbx.boxes)
