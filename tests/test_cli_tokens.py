@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from service.call import Call
 from service.model import Mailbox, Principal, Scope
 from service.store import tokens
 from service.store.commands import changing, reading
 from tests.commands import Run, configuration, runner
+from tests.store import ledger
 
 
 @pytest.fixture
@@ -32,6 +34,18 @@ def test_a_token_is_the_last_line_and_good_for_what_was_said(voicemaild: Run, co
     assert (done.code, done.err) == (0, "")
     boxes = frozenset({Mailbox("default", "100"), Mailbox("other", "7")})
     assert principal(config, done.lines[-1]) == Principal("crm", Scope.WRITE, boxes)
+
+
+def test_a_call_is_no_other_tenants_also_where_tokens_alone_tell_of_their_boxes(voicemaild: Run, config: Path) -> None:
+    """At a first start calls may come before the PBX has told of its boxes, and their records are kept as they are."""
+    for box in ("100@mine", "100@theirs"):
+        done = voicemaild("token", "create", box, "--scope", "read", "--mailbox", box, "--config", config)
+        assert done.code == 0
+    with changing(config.parent / "voicemaild.db", "pbx1") as tx:
+        ledger.record(tx, ledger.leg(dst="100", dcontext="mine", dstchannel="PJSIP/100-00000001"))
+        [told] = [record.state for record in tx.records if isinstance(record.state, Call)]
+    assert told.takes_part("mine", "100")
+    assert not told.takes_part("theirs", "100")
 
 
 def test_a_link_comes_before_the_token(voicemaild: Run, config: Path) -> None:
