@@ -91,6 +91,18 @@ def leaving(writer: SpoolWriter, mailbox: Mailbox = BOX) -> Steps[object]:
     return writer.leave_steps(mailbox, "x", {"wav": voice(0.1, 1)}, duration=0)
 
 
+async def written_until_heard(heard: Heard, mailbox: Mailbox) -> None:
+    """Nobody tells when a directory is watched, so a text is written there again and again."""
+    async with asyncio.timeout(60):
+        while mailbox not in heard.hints:
+            (heard.root / mailbox.context / mailbox.extension / "INBOX" / "msg0000.txt").write_text("x")
+            await asyncio.sleep(0.01)
+
+
+def odd_directory(place: Path) -> Path:
+    return Path(os.fsdecode(os.fsencode(place) + b"\xff"))
+
+
 def odd(folder: Path) -> Path:
     return Path(os.fsdecode(os.fsencode(folder) + b"/msg\xff.txt"))
 
@@ -235,14 +247,30 @@ async def test_a_spool_that_is_not_there_yet_is_told_once_and_tried_again(
         task.cancel()
 
 
-async def test_a_directory_whose_name_is_not_utf_8_is_told_with_what_to_do_about_it(root: Path) -> None:
-    (Path(os.fsdecode(os.fsencode(root / "default") + b"/1\xff")) / "INBOX").mkdir(parents=True)
-    heard = Heard(root)
-    watcher = Watcher(root, heard.on_hint, heard.on_restart, heard.on_state)
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(watcher.run())
-        await heard.until(lambda: any("remove or rename it" in detail for works, detail in heard.states if not works))
-        task.cancel()
+@pytest.mark.parametrize("place", ["1", "default/1", "default/100/1", "default/100/INBOX/1"])
+async def test_a_directory_whose_name_is_not_utf_8_keeps_no_other_from_being_watched(
+    root: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """It can be no mailbox; those that come later are watched, too."""
+    monkeypatch.setattr(watch, "RESTART_S", 0.01)
+    (odd_directory(root / place) / "INBOX").mkdir(parents=True)
+    new = Mailbox("other", "200")
+    async with watching(root) as heard:
+        await heard.until(lambda: "remove or rename it" in heard.states[-1][1])
+        await written_until_heard(heard, BOX)
+        (root / "other" / "200" / "INBOX").mkdir(parents=True)
+        await written_until_heard(heard, new)
+        assert {works for works, _detail in heard.states} == {True}
+
+
+async def test_all_is_watched_as_ever_once_the_odd_name_is_gone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "RESTART_S", 0.01)
+    odd_directory(root / "default" / "1").mkdir()
+    async with watching(root) as heard:
+        await heard.until(lambda: "remove or rename it" in heard.states[-1][1])
+        odd_directory(root / "default" / "1").rmdir()
+        (root / "default" / "102").mkdir()  # so that the watches are set anew
+        await heard.until(lambda: heard.states[-1] == (True, "inotify"))
 
 
 @pytest.mark.parametrize(
