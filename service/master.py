@@ -196,7 +196,7 @@ def _why(error: OSError) -> tuple[str, str]:
     if isinstance(error, PermissionError):
         return (
             "it may not be read",
-            "`voicemaild check`, run as root, names the group it takes; then restart the service",
+            "`voicemaild check`, run as root, says what it takes; below /home see ProtectHome= of the unit",
         )
     if isinstance(error, IrregularError):
         return str(error), "set [cdr] csv to the Master.csv that cdr_csv.so writes"

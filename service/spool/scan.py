@@ -21,6 +21,8 @@ from service.spool.envelope import parse_envelope
 from service.spool.files import Rejects, message_name, read_txt
 from service.spool.listing import Listing, Listings, Moved
 
+HOMES = ("/home", "/root")
+"""What systemd/voicemaild.service hides from the daemon."""
 SETTLING_S = 1.0
 """So long a `.txt` may lack its msg_id, or be half written, before it is taken as it is."""
 WORTH_REMEMBERING = range(100, 4001)
@@ -379,5 +381,9 @@ def empty(root: Path) -> UnavailableError:
 
 def unreadable(path: Path, error: OSError) -> UnavailableError:
     """The words for a part of the spool that cannot be read."""
-    remedy = "is voicemaild in the group asterisk?" if isinstance(error, PermissionError) else "see [spool] path"
+    remedy = "see [spool] path"
+    if isinstance(error, PermissionError):
+        remedy = "is voicemaild in the group asterisk?"
+        if any(path.is_relative_to(home) for home in HOMES):
+            remedy += " And has the unit a drop-in with ProtectHome=tmpfs that shows it?"
     return UnavailableError(f"cannot read {path}: {error.strerror}; {remedy}")

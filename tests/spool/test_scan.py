@@ -1,3 +1,4 @@
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from service.simulator.disk import run
 from service.simulator.spool import SpoolWriter
 from service.simulator.tone import voice
 from service.spool import MailboxScan, Rejects, Scanner
+from service.spool.scan import unreadable
 from tests.spool.house import BOX, House, lay_out, listed, remembered, rest
 
 FIRST = "1795210952-00000000"
@@ -334,3 +336,10 @@ def test_a_message_that_asterisk_gives_a_msg_id_is_recognised(house: House) -> N
     change = difference(known, house.scan(known).found, complete=True)
     assert [(one.msg_id, one.known) for one in change.read] == [(listed_.msg_id, known[0])]
     assert not change.gone
+
+
+@pytest.mark.parametrize(("path", "told"), [("/home/pbx/voicemail", True), ("/homes/voicemail", False)])
+def test_what_the_unit_hides_is_told_by_the_name_of_its_setting(path: str, *, told: bool) -> None:
+    error = unreadable(Path(path), PermissionError(errno.EACCES, "Permission denied"))
+    assert "in the group asterisk?" in str(error)
+    assert ("ProtectHome=tmpfs" in str(error)) is told
