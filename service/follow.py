@@ -18,12 +18,17 @@ AT_ONCE = 500
 
 async def follow(store: Store, feed: Feed, accepted: Tokens, every_s: float = EVERY_S) -> None:
     """Take over tokens and journal records twice a second, and at once where the feed sees a gap; until cancelled."""
+    told = ""
     while True:
         feed.gap.clear()
         try:
             await take_over(store, feed, accepted)
         except UnavailableError as error:
-            log.warning("store not followed error=%r", str(error))
+            if str(error) != told:
+                log.warning("what others write into the database is not seen for now error=%r", str(error))
+            told = str(error)
+        else:
+            told = ""
         try:
             async with asyncio.timeout(every_s):
                 await feed.gap.wait()

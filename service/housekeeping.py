@@ -41,7 +41,7 @@ async def prune_journal(store: Store, days: int) -> None:
             while days and await store.write(partial(_prune_some, before_ms=before_ms)):
                 pass
         except UnavailableError as error:
-            log.warning("journal not pruned error=%r", str(error))
+            log.warning("old events stay in the journal for now error=%r", str(error))
         await asyncio.sleep(PRUNE_EVERY_S)
 
 
@@ -60,7 +60,7 @@ async def rejudge_calls(store: Store, internal: re.Pattern[str]) -> None:
                 partial(calls.rejudge, internal=internal, after_id=after or 0, limit=JUDGE_AT_ONCE)
             )
         except UnavailableError as error:
-            log.warning("calls not judged anew error=%r", str(error))
+            log.warning("calls are not judged by the new pbx.internal for now error=%r", str(error))
             await asyncio.sleep(PAUSE_S)
 
 
@@ -75,7 +75,7 @@ async def count_lines(store: Store) -> None:
             if found:
                 log.info("lines kept counted lines=%d", len(found))
         except UnavailableError as error:
-            log.warning("lines not counted error=%r", str(error))
+            log.warning("calls of outside lines are not counted ahead for now error=%r", str(error))
         await asyncio.sleep(LINES_EVERY_S)
 
 

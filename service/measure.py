@@ -48,7 +48,7 @@ class Measurer:
                 while await self._batch():
                     pass
             except UnavailableError as error:
-                log.warning("levels not kept error=%r", str(error))
+                log.warning("loudness of messages is not kept for now error=%r", str(error))
             try:
                 async with asyncio.timeout(RETRY_S):
                     await self._wake.wait()

@@ -300,6 +300,6 @@ async def test_lines_wait_for_a_store_that_cannot_be_written(
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         async with running(count_lines(store)):
-            await until(lambda: "lines not counted" in caplog.text)
+            await until(lambda: "lines are not counted" in caplog.text)
             other.execute("ROLLBACK")
             await until_lines_are_kept(store, "15550000001")
