@@ -43,7 +43,7 @@ async def _obey(pbx: Asterisk, words: list[str]) -> str:
         case []:
             return ""
         case ["leave", box, *rest]:
-            seconds, caller = rest[0] if rest else "1.3", rest[1] if rest[1:] else '"Jane Doe" <15551234567>'
+            seconds, caller = rest[0] if rest else "1.2", rest[1] if rest[1:] else '"Jane Doe" <15551234567>'
             await pbx.leave(box, seconds=float(seconds), caller=caller)
         case ["hear", box, *rest]:
             await pbx.hear(box, count=int(rest[0]) if rest else 1)

@@ -5,9 +5,10 @@ Every method that drives it returns when what it did is over, told by the PBX's 
 
 import asyncio
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -15,11 +16,12 @@ from tests.pbx.ami_client import Account, AmiClient, AmiError, Packet
 from tests.pbx.process import LAB, AsteriskProcess, Options
 from tests.pbx.root import build
 from tests.pbx.spool import SpoolMessage, messages
+from tests.pbx.telephone import MESSAGE, Log, Telephone, until
 
 JANE = '"Jane Doe" <15551234567>'
 """Who calls, where it does not matter."""
 
-_CALL_LIMIT = 90.0
+_CALL_LIMIT = 300.0
 _FOLDER_KEYS = {"INBOX": "0", "Old": "1", "Work": "2", "Family": "3", "Friends": "4"}
 
 
@@ -112,28 +114,29 @@ class Asterisk(AsteriskProcess):
         mailbox: str = "100",
         *,
         caller: str | bytes = JANE,
-        seconds: float = 1.3,
+        seconds: float = 1.2,
         urgent: bool = False,
         variables: Mapping[str, str] | None = None,
         talk: str = "talk",
+        into: str = "leave@mailbox",
     ) -> Call:
-        """Call, leave a message of this length, hang up; return when the PBX has closed the call.
+        """Call, leave a message, hang up so many seconds after the PBX began to record; return when it closed the call.
 
-        On a busy machine some tenths of a second less are recorded. Several mailboxes are written `100&101&100@other`.
-        `caller` may be `bytes` that are no UTF-8, or "" for none. `variables` are set on the channel (`VM_CATEGORY`).
-        `talk="silent"` calls without sending any audio.
+        On a busy machine some tenths of a second less are recorded, or more. Several mailboxes are written
+        `100&101&100@other`. `caller` may be `bytes` that are no UTF-8, or "" for none. `variables` are set on the
+        channel (`VM_CATEGORY`). `talk="silent"` calls without sending any audio. `into` is the extension that answers.
         """
-        spoken = {"SECONDS": f"{seconds:g}", **(variables or {})}
-        told = {**_leaving(mailbox, urgent=urgent), **spoken}
-        return await self.call("leave@mailbox", f"{talk}@phone", caller=caller, variables=told)
+        told = {**_leaving(mailbox, urgent=urgent), **(variables or {})}
+        async with self._telephone(into, f"{talk}@phone", told, caller) as (phone, over):
+            await phone.speaks(seconds)
+            return await over()
 
     async def speak(self, mailbox: str = "100", *, caller: str | bytes = JANE) -> Recording:
-        """Call and begin to speak, for a minute at most; return when the PBX records. End it with `hang_up()`."""
+        """Call and begin to speak, for ten minutes at most; return when the PBX records. End it with `hang_up()`."""
         temporary = self.mailbox_dir(mailbox) / "tmp"
         before = set(temporary.glob("*"))
         async with self.ami(events="call") as ami:
-            told = {**_leaving(mailbox), "SECONDS": "60"}
-            channel = await self._originate(ami, "leave@mailbox", "talk@phone", caller, told)
+            channel = await self._originate(ami, "leave@mailbox", "talk@phone", caller, _leaving(mailbox))
         await until(lambda: any(file.suffix for file in set(temporary.glob("*")) - before), "recording")
         return Recording(channel["Channel"], mailbox)
 
@@ -150,30 +153,42 @@ class Asterisk(AsteriskProcess):
         [new] = [message for message in self.messages(recording.mailbox) if message.msg_id not in before]
         return new
 
-    async def listen(self, mailbox: str = "100", *, keys: str) -> Call:
-        """Call a mailbox as its owner, press keys (`w` waits half a second), hang up; return when the call is over.
-
-        `1` plays the first message, `6` goes to the next, `7` deletes (again: does not), `9` and a folder's key saves.
-        """
-        told = {"BOX": _full(mailbox), "KEYS": keys}
-        return await self.call("listen@mailbox", "keys@phone", variables=told)
-
     async def hear(self, mailbox: str = "100", *, count: int = 1) -> Call:
-        """Hear the first `count` new messages by phone: at the hang-up they go to Old."""
-        return await self.listen(mailbox, keys="w1www" + "6www" * (count - 1))
+        """Hear the first `count` new messages by phone: they go to Old as it hangs up."""
+        async with self._listening(mailbox) as (phone, over):
+            for _ in range(count - 1):
+                await phone.presses("6")  # the next
+                await phone.hears(MESSAGE)
+            await phone.hangs_up()
+            return await over()
 
     async def hear_with_pin(self, pin: str, mailbox: str = "100") -> Call:
         """Log in to a mailbox with a PIN and hear its first new message; where the PIN is wrong, none is heard."""
-        told = {"BOX": _full(mailbox), "KEYS": f"w{pin}#www1www"}
-        return await self.call("login@mailbox", "keys@phone", variables=told)
+        told = {"BOX": _full(mailbox), "PIN": pin}
+        async with self._telephone("login@mailbox", "pin@phone", told) as (phone, over):
+            if await phone.hears("vm-youhave", "vm-incorrect") == "vm-youhave":
+                await phone.presses("1")
+                await phone.hears(MESSAGE)
+            await phone.hangs_up()
+            return await over()
 
     async def delete_by_phone(self, mailbox: str = "100") -> Call:
         """Hear and delete the first new message by phone: it goes at the hang-up."""
-        return await self.listen(mailbox, keys="w1ww7w")
+        async with self._listening(mailbox) as (phone, over):
+            await phone.presses("7")
+            await phone.hears("vm-deleted")
+            await phone.hangs_up()
+            return await over()
 
     async def save_by_phone(self, mailbox: str = "100", *, folder: str = "Work") -> Call:
         """Hear the first new message by phone and save it: a copy at once, the original goes at the hang-up."""
-        return await self.listen(mailbox, keys=f"w1ww9w{_FOLDER_KEYS[folder]}w")
+        async with self._listening(mailbox) as (phone, over):
+            await phone.presses("9")
+            await phone.hears("vm-savefolder")
+            await phone.presses(_FOLDER_KEYS[folder])
+            await phone.hears("vm-savedto")
+            await phone.hangs_up()
+            return await over()
 
     async def call(
         self, first: str, second: str, *, caller: str | bytes = JANE, variables: Mapping[str, str] | None = None
@@ -186,8 +201,30 @@ class Asterisk(AsteriskProcess):
         values = variables or {}
         async with self.ami(events="call,cdr") as ami:
             channel = await self._originate(ami, first, second, caller, values)
-            seconds = float(values.get("SECONDS", "0")) + _CALL_LIMIT
-            return await _until_over(ami, channel["Linkedid"], seconds, cdrs=self.options.cdr_manager)
+            return await self._over(ami, channel)
+
+    @asynccontextmanager
+    async def _listening(self, mailbox: str) -> AsyncIterator[tuple[Telephone, Callable[[], Awaitable[Call]]]]:
+        """Call a mailbox as its owner and begin to hear its first message."""
+        async with self._telephone("listen@mailbox", "keys@phone", {"BOX": _full(mailbox)}) as (phone, over):
+            await phone.hears("vm-youhave")
+            await phone.presses("1")
+            await phone.hears(MESSAGE)
+            yield phone, over
+
+    @asynccontextmanager
+    async def _telephone(
+        self, first: str, second: str, variables: Mapping[str, str], caller: str | bytes = JANE
+    ) -> AsyncIterator[tuple[Telephone, Callable[[], Awaitable[Call]]]]:
+        """A telephone that has called, and what waits for the end of the call."""
+        log = Log(self.log_file)
+        async with self.ami(events="call,cdr") as ami:
+            channel = await self._originate(ami, first, second, caller, variables)
+            yield Telephone(ami, channel["Channel"], log), partial(self._over, ami, channel)
+
+    async def _over(self, ami: AmiClient, channel: Packet) -> Call:
+        """Wait until the call that began with this channel is over."""
+        return await _until_over(ami, channel["Linkedid"], cdrs=self.options.cdr_manager)
 
     async def _originate(
         self, ami: AmiClient, first: str, second: str, caller: str | bytes, variables: Mapping[str, str]
@@ -248,16 +285,6 @@ class Asterisk(AsteriskProcess):
         return answer["Message"]
 
 
-async def until(condition: Callable[[], bool], what: str, limit: float = 90.0) -> None:
-    """Return once the condition holds, looked at every 5 ms; raises TimeoutError with `what` when time is up."""
-    try:
-        async with asyncio.timeout(limit):
-            while not condition():
-                await asyncio.sleep(0.005)
-    except TimeoutError as error:
-        raise TimeoutError(f"{what}: not within {limit:g} s") from error
-
-
 def _full(mailbox: str) -> str:
     """Write a mailbox with its context."""
     return mailbox if "@" in mailbox else f"{mailbox}@default"
@@ -269,7 +296,7 @@ def _leaving(mailbox: str, *, urgent: bool = False) -> dict[str, str]:
     return {"BOX": boxes, "VMOPTIONS": "sU" if urgent else "s"}
 
 
-async def _until_over(ami: AmiClient, linkedid: str, limit: float, *, cdrs: bool) -> Call:
+async def _until_over(ami: AmiClient, linkedid: str, *, cdrs: bool) -> Call:
     """Read events until every channel of a call has hung up, and its CDRs have come where they do."""
     channels: set[str] = set()
     missing: set[tuple[str, str]] = set()
@@ -284,7 +311,7 @@ async def _until_over(ami: AmiClient, linkedid: str, limit: float, *, cdrs: bool
         missing.discard((packet.event, uniqueid))
         return bool(channels) and not missing
 
-    await ami.wait_for(over, f"the end of call {linkedid}", limit=limit)
+    await ami.wait_for(over, f"the end of call {linkedid}", limit=_CALL_LIMIT)
     await ami.action("Ping")  # a channel may have several CDRs, sent together
 
     def ours(packet: Packet) -> bool:

@@ -106,10 +106,14 @@ class AsteriskProcess:
         return self.home / "log/cdr-csv/Master.csv"
 
     @property
+    def log_file(self) -> Path:
+        """Asterisk's log."""
+        return self.home / "log/full"
+
+    @property
     def log(self) -> str:
         """What Asterisk wrote into its log so far."""
-        file = self.home / "log/full"
-        return file.read_text(errors="replace") if file.exists() else ""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     @property
     def pid(self) -> int:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.pbx.ami_client import Account, AmiClient, AmiError, Packet
-from tests.pbx.asterisk import Asterisk, Counts, until
+from tests.pbx.asterisk import Asterisk, Counts
 from tests.pbx.conftest import NewAsterisk
 from tests.pbx.process import DAEMON, NOBODY, Options
+from tests.pbx.telephone import until
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -60,12 +61,12 @@ class TestLeaving:
         assert [packet["New"] for packet in call.events("MessageWaiting")] == ["0"]
 
     async def test_a_message_shorter_than_minsecs_is_dropped_without_a_word(self, pbx22: Asterisk) -> None:
-        call = await pbx22.leave("105")
+        call = await pbx22.leave("105", seconds=0.1, talk="silent")
         assert pbx22.messages("105") == ()
         assert call.events("MessageWaiting") == ()
 
     async def test_a_message_of_no_length_is_kept_where_minsecs_is_0(self, pbx22: Asterisk) -> None:
-        await pbx22.leave("100", seconds=0.5)
+        await pbx22.leave("100", seconds=0.1, talk="silent")
         [message] = pbx22.messages("100")
         assert message.fields["duration"] == "0"
 
@@ -157,7 +158,7 @@ class TestRestarting:
 class TestCalling:
     async def test_calls_by_sip_have_their_dispositions(self, new_asterisk: NewAsterisk) -> None:
         pbx = await new_asterisk("22", Options(sip=True))
-        talking = {"SECONDS": "10"}
+        talking = {"SECONDS": "600"}  # until the other end hangs up
         calls = await asyncio.gather(
             *(
                 pbx.call("talk@phone", f"{phone}@internal", caller="15551234567", variables=talking)
@@ -210,8 +211,7 @@ class TestRights:
             " same => n,Goto(leave,1)\n"
         )
         pbx = await new_asterisk("22", Options(extra_conf=(("extensions.conf", dialplan),)))
-        told = {"BOX": "100@default", "VMOPTIONS": "s", "SECONDS": "1.3"}
-        call = await pbx.call("did@mailbox", "talk@phone", variables=told)
+        call = await pbx.leave("100", into="did@mailbox")
         [cdr] = [packet for packet in call.events("Cdr") if packet["LastApplication"] == "VoiceMail"]
         assert (cdr["DID"], cdr["RecordingFile"]) == ("4420", "a.wav")
 
