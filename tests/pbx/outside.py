@@ -5,6 +5,7 @@ So each call made here is one call in the PBX under test, and nothing else is in
 
 import asyncio
 import contextlib
+import itertools
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -13,40 +14,44 @@ from typing import Self
 from tests.pbx.ami_client import AmiClient, AmiError, Packet
 from tests.pbx.asterisk import Asterisk
 from tests.pbx.process import Options
+from tests.pbx.telephone import Log
 from tests.ports import free_port
 
 WORLD = "22"
 """Which Asterisk plays all that is outside."""
 
-# Beside `[internal]` of conf/extensions.conf: phone 204 answers at once and stays.
+_LONG = 600
+"""Seconds that nothing comes to: what ends a call is what happens in it."""
+
+# Beside `[internal]` of conf/extensions.conf. How long is waited for an answer matters with phone 201 alone.
 _INSIDE = (
     (
         "extensions.conf",
         """
 [from-trunk]
 exten => 209,1,Dial(PJSIP/nosuch,10)
-exten => 211,1,Dial(PJSIP/201,60)
+exten => 211,1,Dial(PJSIP/201,600)
 exten => 213,1,Answer()
- same => n,Wait(60)
-exten => 214,1,Dial(PJSIP/201&PJSIP/200,15)
+ same => n,Wait(600)
+exten => 214,1,Dial(PJSIP/201&PJSIP/200,60)
  same => n,Hangup()
-exten => 215,1,Dial(Local/200@internal/n,15)
+exten => 215,1,Dial(Local/200@internal/n,60)
  same => n,Hangup()
 exten => 216,1,Answer()
- same => n,Queue(front,,,,15)
+ same => n,Queue(front,,,,60)
  same => n,Hangup()
 exten => 217,1,Set(CDR(did)=12025550100)
  same => n,Set(CDR(recordingfile)=external-217-${UNIQUEID}.wav)
- same => n,Dial(PJSIP/200,15)
+ same => n,Dial(PJSIP/200,60)
  same => n,Hangup()
 exten => 218,1,Dial(PJSIP/201,1)
- same => n,Dial(PJSIP/202,15)
+ same => n,Dial(PJSIP/202,60)
  same => n,Hangup()
-exten => 219,1,Dial(PJSIP/204,15)
+exten => 219,1,Dial(PJSIP/204,60)
  same => n,Hangup()
 """,
     ),
-    ("queues.conf", "[front]\nstrategy=ringall\ntimeout=15\nmember => PJSIP/200\n"),
+    ("queues.conf", "[front]\nstrategy=ringall\ntimeout=60\nmember => PJSIP/200\n"),
 )
 
 _WORLD_DIALPLAN = """
@@ -83,6 +88,7 @@ class Outside:
     def __init__(self, pbx: Asterisk, world: AmiClient) -> None:
         self.pbx = pbx
         self._world = world
+        self._numbers = itertools.count(1)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -93,34 +99,62 @@ class Outside:
         phones = _WORLD_PHONES.format(world=world, inside=inside)
         conf = (("extensions.conf", _WORLD_DIALPLAN), ("pjsip.conf", phones))
         theirs = Options(sip=True, sip_port=world, outside=inside, extra_conf=conf)
-        async with Asterisk.built(version, mine) as pbx, Asterisk.built(WORLD, theirs) as other, other.ami() as ami:
+        async with (
+            Asterisk.built(version, mine) as pbx,
+            Asterisk.built(WORLD, theirs) as other,
+            other.ami(events="call") as ami,
+        ):
             yield cls(pbx, ami)
 
-    async def calls(self, number: str, caller: str, *, talk: float = 2, ring: float = 30) -> None:
-        """Let somebody outside call a number of the PBX; they talk if it is answered, and hang up after `ring`."""
-        await self._originate(f"PJSIP/{number}@trunk", caller, talk, ring)
+    async def calls(self, number: str, caller: str, *, talk: float = _LONG) -> str:
+        """Let somebody outside call a number of the PBX; gives his channel, out there, when there is a call.
 
-    async def phone_calls(self, number: str, phone: str = "200", *, talk: float = 2, ring: float = 30) -> None:
+        If it is answered they talk, until the other end or `hangs_up` ends it, or for `talk` seconds.
+        """
+        return await self._originate(f"PJSIP/{number}@trunk", caller, talk)
+
+    async def phone_calls(self, number: str, phone: str = "200", *, talk: float = 2) -> str:
         """Let a phone of the PBX call a number."""
-        await self._originate(f"PJSIP/{number}@phone", f'"Phone {phone}" <{phone}>', talk, ring)
+        return await self._originate(f"PJSIP/{number}@phone", f'"Phone {phone}" <{phone}>', talk)
+
+    async def hangs_up(self, channel: str) -> None:
+        """Let this caller hang up."""
+        await self._do(self._world, "Hangup", Channel=channel)
+
+    async def gives_up(self, number: str, name: str, caller: str) -> None:
+        """Let somebody outside call a number and hang up while phone 201 rings."""
+        async with self.pbx.ami(events="call") as ami:
+            channel = await self.calls(number, f'"{name}" <{caller}>')
+            await ami.wait_for(_rings("PJSIP/201-", caller), "the phone's ringing")
+            await self.hangs_up(channel)
+
+    async def speaks(self, channel: str, log: Log, *, seconds: float = 2) -> None:
+        """Let this caller hang up so long after the mailbox he comes to began to record; `log` is from before."""
+        await log.records(r"PJSIP/trunk-\w+")
+        await self._do(self._world, "AbsoluteTimeout", Channel=channel, Timeout=f"{seconds:g}")
 
     async def transferred(self, caller: str, to: str, *, attended: bool) -> None:
         """Let somebody outside call phone 204 (by 219), which transfers the call to another phone.
 
-        Attended it calls that phone itself first, as telephones do it: a call of its own. (`Atxfer`, which is the PBX's
-        way of doing it, makes Asterisk 22 crash now and then.)
+        Attended it calls that phone itself first, as telephones do it: a call of its own; the caller hangs up when they
+        are connected. (`Atxfer`, which is the PBX's way of doing it, makes Asterisk 22 crash now and then.)
         """
         async with self.pbx.ami(events="call") as ami:
-            await self.calls("219", f"{caller} <{caller}>", talk=20)
-            phone = await ami.wait_for(_enters("PJSIP/204-", caller), "the phone's answer")
+            channel = await self.calls("219", f"{caller} <{caller}>")
             # Both have to be in the bridge: a phone that is there alone has nobody to transfer.
+            phone = await ami.wait_for(_enters("PJSIP/204-", caller), "the phone's answer")
             waiting = await ami.wait_for(_enters("PJSIP/trunk-", "204"), "the caller")
             if not attended:
                 await self._do(ami, "BlindTransfer", Channel=phone["Channel"], Exten=to, Context="internal")
                 return
-            await self.phone_calls(to, "204", talk=20)
+            await self.phone_calls(to, "204", talk=_LONG)
             other = await ami.wait_for(_enters(f"PJSIP/{to}-", "204"), "the other phone's answer")
+            await ami.wait_for(_enters("PJSIP/204-", to), "the phone itself")
+            connected = len(ami.packets)
             await self._do(ami, "Bridge", Channel1=waiting["Channel"], Channel2=other["Channel"])
+            for one in (waiting, other):
+                await ami.wait_for(_enters(one["Channel"]), "both", since=connected)
+            await self.hangs_up(channel)
 
     async def quiet(self, caller: str) -> None:
         """Return when all calls are over and the PBX has told all it has to tell of them.
@@ -133,19 +167,25 @@ class Outside:
                     await asyncio.sleep(0.02)
         await self.pbx.leave("109", caller=caller)
 
-    async def _originate(self, channel: str, caller: str, talk: float, ring: float) -> None:
+    async def _originate(self, channel: str, caller: str, talk: float) -> str:
+        uniqueid = f"call-{next(self._numbers)}"
         await self._do(
             self._world,
             "Originate",
             Channel=channel,
+            ChannelId=uniqueid,
             Context="phone",
             Exten="talk",
             Priority="1",
             CallerID=caller,
-            Timeout=str(int(ring * 1000)),
+            Timeout=str(_LONG * 1000),
             Async="true",
             Variable=f"SECONDS={talk:g}",
         )
+        made = await self._world.wait_for(
+            lambda packet: packet.event == "Newchannel" and packet["Uniqueid"] == uniqueid, f"a call by {caller}"
+        )
+        return made["Channel"]
 
     async def _do(self, ami: AmiClient, action: str, **headers: str) -> None:
         answer = await ami.action(action, **headers)
@@ -153,11 +193,21 @@ class Outside:
             raise AmiError(f"{action} refused: {answer}")
 
 
-def _enters(channel: str, other: str) -> Callable[[Packet], bool]:
-    """Tell the event with which a phone comes to talk to this number."""
+def _enters(channel: str, other: str = "") -> Callable[[Packet], bool]:
+    """Tell the event with which a phone comes to talk, to this number where it is given."""
+
+    def tells(packet: Packet) -> bool:
+        mine = packet.get("Channel").startswith(channel) and other in {"", packet.get("ConnectedLineNum")}
+        return packet.event == "BridgeEnter" and mine
+
+    return tells
+
+
+def _rings(channel: str, other: str) -> Callable[[Packet], bool]:
+    """Tell the event with which a phone rings for this number."""
 
     def tells(packet: Packet) -> bool:
         mine = packet.get("Channel").startswith(channel) and packet.get("ConnectedLineNum") == other
-        return packet.event == "BridgeEnter" and mine
+        return packet.event == "Newstate" and packet["ChannelStateDesc"] == "Ringing" and mine
 
     return tells
