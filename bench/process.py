@@ -22,7 +22,12 @@ LONGEST_START_S = 600.0
 LONGEST_STOP_S = 30.0
 POLL_S = 0.003
 PBX = "bench"
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("VOICEMAILD_")}
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith("VOICEMAILD_") and name != "PYTHONDONTWRITEBYTECODE"
+}
+"""An installed program has its bytecode; the first start makes it where this one has not."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from service import check_ami, check_boxes, check_cdr, check_files
 from service.check_access import whose
 from service.check_finding import Finding, Level
 from service.check_spool import spool
-from service.config_schema import Settings
+from service.settings import Settings
 
 __all__ = ["Finding", "Level", "check"]
 

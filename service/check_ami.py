@@ -12,10 +12,9 @@ from pathlib import Path
 from service import check_boxes, check_pbxconf
 from service.ami import Ami, Offer, State
 from service.check_finding import Finding, bad, ok, warn
-from service.config_schema import Ami as AmiSettings
-from service.config_schema import Settings
-from service.config_values import is_loopback
 from service.errors import UnavailableError
+from service.settings import Ami as AmiSettings
+from service.settings import Settings, is_loopback
 
 ASTERISK_ETC = Path("/etc/asterisk")
 LOGIN_S = 15.0

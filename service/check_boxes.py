@@ -6,7 +6,7 @@ from pathlib import Path
 from service.ami import Offer
 from service.check_access import READ, Eyes, letting_in, shown
 from service.check_finding import Finding, bad, ok, warn
-from service.config_schema import Settings
+from service.settings import Settings
 from service.voicemail_conf import NAME, NotPlainError, read_plain
 
 LARGEST = 16 << 20

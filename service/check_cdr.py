@@ -7,7 +7,7 @@ from pathlib import Path
 from service.check_access import READ, SEARCH, Eyes, letting_in, shown
 from service.check_finding import Finding, bad, ok, warn
 from service.check_master import configured, content
-from service.config_schema import Settings
+from service.settings import Settings
 
 EXAMPLE = "/var/log/asterisk/cdr-csv/Master.csv"
 _CSV = f'set cdr.csv to what cdr_csv.so writes, e.g. "{EXAMPLE}"'

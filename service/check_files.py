@@ -11,8 +11,7 @@ from pathlib import Path
 
 from service.check_access import READ, SEARCH, WRITE, Eyes
 from service.check_finding import Finding, bad, ok, warn
-from service.config_schema import Settings
-from service.config_values import is_loopback
+from service.settings import Settings, is_loopback
 from service.store import schema
 
 LEAST_FREE = 64 << 20

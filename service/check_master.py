@@ -12,10 +12,9 @@ from service.call import Leg
 from service.cdr.master_csv import fields, leg_of_row, split
 from service.cdr.times import LocalTimes
 from service.check_finding import Finding, bad, ok, warn
-from service.config_schema import Settings
-from service.config_values import is_loopback
 from service.errors import InvalidInputError
 from service.master_rows import reason
+from service.settings import Settings, is_loopback
 
 LOOKED_AT = 64 << 10
 MOST_LINES = 50

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from service.check_access import READ, SEARCH, WRITE, Eyes, letting_in, shown
 from service.check_finding import Finding, bad, ok, warn
-from service.config_schema import Settings
+from service.settings import Settings
 
 STALE_LOCK_S = 60
 """Asterisk holds a folder's lock for milliseconds, and gives up waiting for one after 5 s."""

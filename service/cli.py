@@ -1,202 +1,67 @@
-"""The command line, `voicemaild` (contract 2). Exit codes: 0 done, 1 failed (why is on stderr), 2 wrong usage."""
+"""Where every command begins, and `run` itself: plainly asked for, it does without what reads a command line.
 
-import asyncio
+typer, and pydantic with it, would be a fifth of the memory that the daemon has for months to read two words once.
+"""
+
 import logging
 import os
 import sys
-from functools import partial
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
 
-import typer
-
-from service import __version__, cli_calls, cli_mailboxes, cli_tokens, cli_webhooks, config
-from service.cli_common import Config, complain, named, remember, settings_of, tell_progress
-from service.cli_output import standard_output
-from service.errors import ConfigError, InvalidInputError, VoicemaildError
-from service.store.commands import reading
-
-# The daemon, the PBX simulator, the OpenAPI document and rich are imported by the commands that need them: the others
-# answer at once.
-
-app = typer.Typer(
-    name="voicemaild",
-    help="Keeps the voicemail of an Asterisk PBX: every message captured, every unread badge right.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.add_typer(cli_tokens.app, name="token")
-app.add_typer(cli_mailboxes.app, name="mailbox")
-app.command()(cli_calls.import_cdr)
-app.add_typer(cli_webhooks.app, name="webhook")
+from service.cli_told import failures_told, log_to_stderr
+from service.config_file import Given, given
+from service.config_reading import reading
+from service.errors import UnavailableError
+from service.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-def _print_version(asked: bool) -> None:  # noqa: FBT001 -- as typer calls it
-    if asked:
-        print(f"voicemaild {__version__}")
-        raise typer.Exit
+def main() -> None:
+    """Do what the command line says, and exit; a mistake of the user's ends with a sentence, never a traceback."""
+    with failures_told():
+        match _words(sys.argv[1:]):
+            case ("run",):
+                run(None)
+            case ("run", "--config", file) | ("--config", file, "run"):
+                run(Path(file))
+            case _:
+                from service.cli_commands import app  # noqa: PLC0415 -- see above
+                from service.cli_output import standard_output  # noqa: PLC0415
+
+                with standard_output():
+                    app(prog_name="voicemaild")
 
 
-@app.callback()
-def top(
-    ctx: typer.Context,
-    *,
-    config_file: Config = None,
-    _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Keep a `--config` that stands before the command's name."""
-    remember(ctx, config_file)
+def _words(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The arguments, `--config=FILE` in two."""
+    parted = (word.split("=", 1) if word.startswith("--config=") else (word,) for word in arguments)
+    return tuple(word for words in parted for word in words)
 
 
-@app.command()
-def run(ctx: typer.Context, config_file: Config = None) -> None:
-    """Run the daemon in the foreground.
-
-    It logs to stderr, stops on SIGTERM and SIGINT, and reads its configuration anew on SIGHUP.
-    """
-    from service import daemon  # noqa: PLC0415 -- see above
-
-    settings = settings_of(ctx, config_file)
+def run(config_file: Path | None) -> None:
+    """Run the daemon in the foreground, with this configuration or the one at its place. Raises VoicemaildError."""
     log_to_stderr(logging.INFO)
+    settings = _settings(given(config_file, os.environ))
+    import asyncio  # noqa: PLC0415 -- what the daemon needs is loaded while the settings are read
+
+    from service import daemon  # noqa: PLC0415
+
     for sentence in settings.warnings:
         log.warning("configuration: %s", sentence)
-    asyncio.run(daemon.run(settings, reload=partial(settings_of, ctx, config_file)))
+    asyncio.run(daemon.run(settings, reload=lambda: reading(given(config_file, os.environ))))
 
 
-@app.command()
-def demo(config_file: Config = None) -> None:
-    """Run the daemon beside a simulated PBX.
-
-    People call and leave messages every few seconds. Prints a link to the dashboard. It needs no configuration, and
-    leaves nothing behind.
-    """
-    from service.demo import demo as play  # noqa: PLC0415 -- see above
-
-    del config_file  # taken, as by every command
-    log_to_stderr(logging.WARNING)
-    asyncio.run(play(partial(print, flush=True)))
-
-
-@app.command("rotate-links")
-def rotate_links(ctx: typer.Context, config_file: Config = None) -> None:
-    """Sign links to audio with another key.
-
-    All links that were made so far end; a running daemon follows within 5 s.
-    """
-    from service.daemon_state import rotate_link_key  # noqa: PLC0415 -- see above
-
-    rotate_link_key(settings_of(ctx, config_file).store.path)
-
-
-@app.command()
-def check(ctx: typer.Context, config_file: Config = None) -> None:
-    """Look at everything the daemon needs.
-
-    Prints a line for each thing, with what to do about it. Exits with 1 if any is bad.
-    """
-    logging.getLogger().addHandler(logging.NullHandler())  # the findings say it; else Python prints warnings itself
-    if not asyncio.run(_report(ctx, config_file)):
-        raise typer.Exit(1)
-
-
-async def _report(ctx: typer.Context, config_file: Config) -> bool:
-    """Print the findings; gives whether none is bad."""
-    from service.check import Finding, Level  # noqa: PLC0415 -- see above
-    from service.check import check as look  # noqa: PLC0415
-
-    source, _ = config.locate(named(ctx, config_file), os.environ)
+def _settings(given: Given) -> Settings:
+    """Have another process read them, while this one loads the daemon."""
     try:
-        settings = settings_of(ctx, config_file)
-    except ConfigError as error:
-        for problem in error.problems:
-            print(_coloured(str(Finding(Level.BAD, f"configuration: {problem}")), Level.BAD))
-        return False
-    levels = set()
-    async for finding in look(settings, source):
-        print(_coloured(str(finding), finding.level), flush=True)
-        levels.add(finding.level)
-    return Level.BAD not in levels
+        with reading(given) as settings:
+            import service.daemon  # noqa: F401, PLC0415 -- this is when
 
+            return settings()
+    except UnavailableError as error:
+        log.warning("configuration is read by the daemon itself reason=%r", str(error))
+    from service.config import understood  # noqa: PLC0415 -- where nothing else is left
 
-def _coloured(line: str, level: str) -> str:
-    """The line with its first word in colour, on a terminal that has colours."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return line
-    colour = {"ok": 32, "warn": 33, "bad": 31}[level]
-    return f"\x1b[{colour}m{level:<4}\x1b[0m{line[4:]}"
-
-
-@app.command()
-def scan(ctx: typer.Context, config_file: Config = None) -> None:
-    """Read the whole spool once into the store."""
-    from service import daemon  # noqa: PLC0415 -- see above
-
-    settings = settings_of(ctx, config_file)
-    log_to_stderr(logging.WARNING)
-    with reading(settings.store.path):  # root must not be the owner of a database it is the first to need
-        pass
-    with tell_progress("mailboxes") as progress:
-        found = asyncio.run(daemon.scan(settings, progress))
-    print(f"{found} mailboxes read")
-
-
-@app.command()
-def openapi(config_file: Config = None) -> None:
-    """Print the OpenAPI 3.1 document."""
-    from service.api.openapi import rendered  # noqa: PLC0415 -- see above
-
-    del config_file  # taken, as by every command
-    print(rendered().decode(), end="")
-
-
-@app.command()
-def version(config_file: Config = None) -> None:
-    """Print the version."""
-    del config_file  # taken, as by every command
-    _print_version(asked=True)
-
-
-def log_to_stderr(level: int) -> None:
-    """Have log lines on stderr: as journald takes them where it reads that, else with their time."""
-    handler = logging.StreamHandler()
-    journal = "JOURNAL_STREAM" in os.environ
-    handler.setFormatter(_ForJournal() if journal else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler])
-    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells of every change, several times a second
-
-
-class _ForJournal(logging.Formatter):
-    """Begins each line with its syslog priority, `<4>`, as sd-daemon(3) has it; the journal knows the time itself."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record's lines, a traceback's among them."""
-        severe = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4}.get(record.levelno, 3)
-        return "\n".join(f"<{severe}>{line}" for line in super().format(record).splitlines())
-
-
-def main() -> None:
-    """Run what the command line says, and exit; a mistake of the user's ends with a sentence, never a traceback."""
-    failures: list[Exception] = []
-    try:
-        with standard_output():
-            app(prog_name="voicemaild")
-    except* VoicemaildError as group:  # alone, or out of the daemon's tasks
-        failures = leaves(group)
-    for failure in failures:
-        complain(str(failure))
-    if failures:
-        sys.exit(2 if all(isinstance(failure, InvalidInputError) for failure in failures) else 1)
-
-
-def leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
-    """The exceptions in a group and in the groups it holds."""
-    return [
-        leaf
-        for error in group.exceptions
-        for leaf in (leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    ]
+    return understood(given)

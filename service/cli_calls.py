@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from service.cli_common import Config, complain, settings_of, tell_progress
-from service.config_schema import Settings
+from service.cli_common import Config, settings_of, tell_progress
+from service.cli_told import complain
 from service.master_history import History, Part, rarely_collected
+from service.settings import Settings
 from service.store import Transaction, calls, mailboxes
 from service.store.commands import turns
 

@@ -10,19 +10,20 @@ from typing import Annotated
 
 import typer
 
-from service import config
-from service.config_schema import Settings
+from service.config import load
+from service.config_file import DEFAULT_PATH, PATH_VARIABLE
 from service.errors import InvalidInputError
 from service.model import Mailbox
+from service.settings import Settings
 
 Config = Annotated[
     Path | None,
     typer.Option(
         "--config",
         metavar="FILE",
-        help=f"The configuration; otherwise ${config.PATH_VARIABLE}, else {config.DEFAULT_PATH}.",
+        help=f"The configuration; otherwise ${PATH_VARIABLE}, else {DEFAULT_PATH}.",
         show_default=False,
-        readable=False,  # `service.config` tells what is wrong with it, and which exit code that has
+        readable=False,  # `service.config_file` tells what is wrong with it, and which exit code that has
     ),
 ]
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
@@ -41,7 +42,7 @@ def named(ctx: typer.Context, config_file: Path | None) -> Path | None:
 
 def settings_of(ctx: typer.Context, config_file: Path | None) -> Settings:
     """Read the configuration; ConfigError where it is wrong."""
-    return config.load(named(ctx, config_file), os.environ)
+    return load(named(ctx, config_file), os.environ)
 
 
 def mailbox(text: str) -> Mailbox:
@@ -106,9 +107,3 @@ def _lines(what: str, *, sizes: bool) -> Callable[[int, int], None]:
             typer.echo(f"{tenths * 10} % of {what}" if sizes else f"{done} of {total} {what}", err=True)
 
     return progress
-
-
-def complain(text: str) -> None:
-    """Print each sentence of a mistake as a line on stderr."""
-    for line in text.splitlines():
-        typer.echo(f"voicemaild: {line}", err=True)

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import typer
 
 from service.cli_common import Config, print_table, remember, settings_of
-from service.config_schema import Settings, Webhook
 from service.errors import NotFoundError, UnavailableError
+from service.settings import Settings, Webhook
 from service.store import deliveries, webhooks
 from service.store.commands import changing, reading
 from service.store.webhooks import State

@@ -4,32 +4,34 @@ What may be set, and to what, stands in `service.config_schema`; here is where t
 `VOICEMAILD_SECTION__KEY` that win over it, files with secrets, systemd's credentials) and how a mistake is worded.
 """
 
+import contextlib
 import difflib
 import json
+import os
+import pickle
 import re
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from service.config_schema import SECTIONS, Section, Settings, Webhook
+from service.config_file import PATH_VARIABLE, PREFIX, Given, given, reason
+from service.config_schema import SECTIONS, Section, Webhook, checked
 from service.config_values import did_you_mean
 from service.errors import ConfigError
+from service.settings import Secret, Settings
 
-DEFAULT_PATH = Path("/etc/voicemaild/voicemaild.toml")
-PATH_VARIABLE = "VOICEMAILD_CONFIG"
 CREDENTIAL = "ami-secret"
-_PREFIX = "VOICEMAILD_"
-_LARGEST_FILE = 1 << 20
 _LARGEST_SECRET = 4096
 _SHOWN = 80
 _SECRETIVE = re.compile(r"sec|pass|pw|pin|tok|key|cred|auth|whsec", re.IGNORECASE)
-_PLACEHOLDER = SecretStr(f"whsec_{'A' * 32}")
+_PLACEHOLDER = Secret(f"whsec_{'A' * 32}")
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -48,9 +50,13 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     A file that was named must exist; where nothing is at the default place, all keys have their defaults, and the
     settings' warnings say so. Raises ConfigError with all mistakes, one sentence each; no secret is in them.
     """
-    source, named = locate(path, environ)
-    text = _read(source, required=named)
-    draft = _Draft(_parse(source, text) if text is not None else {})
+    return understood(given(path, environ))
+
+
+def understood(given: Given) -> Settings:
+    """Give the settings that what is given means. Raises ConfigError as `load` does."""
+    place, text, environ = given.place, given.text, given.environ
+    draft = _Draft(_parse(place, text) if text is not None else {})
     _override(draft, environ)
     _fill_secrets(draft, environ)
     draft.problems += _duplicates(draft.raw)
@@ -58,42 +64,8 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     if settings is None or draft.problems:
         raise ConfigError(draft.problems)
     if text is None:
-        return settings.with_note(f"there is no {source}: all settings have their defaults")
+        return replace(settings, note=f"there is no {place}: all settings have their defaults")
     return settings
-
-
-def locate(path: Path | None, environ: Mapping[str, str]) -> tuple[Path, bool]:
-    """Give where the configuration is to be read from, and whether somebody named that place."""
-    if path is not None:
-        return path, True
-    value = environ.get(PATH_VARIABLE, "")
-    return (Path(value), True) if value else (DEFAULT_PATH, False)
-
-
-def _read(path: Path, *, required: bool) -> str | None:
-    """Give the file's text; None where there is none and none is required."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_FILE + 1)
-    except FileNotFoundError:
-        if not required:
-            return None
-        raise ConfigError(
-            [f"there is no {path}: copy config/voicemaild.toml there and edit it, or name another with --config"]
-        ) from None
-    except (OSError, ValueError) as error:
-        raise ConfigError([f"{path} cannot be read: {_reason(error)}"]) from None
-    if len(content) > _LARGEST_FILE:
-        raise ConfigError([f"{path} is no configuration: it is larger than {_LARGEST_FILE} bytes"])
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError([f"{path}, line {line}: the file must be UTF-8"]) from None
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
@@ -109,8 +81,8 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
 
 def _override(draft: _Draft, environ: Mapping[str, str]) -> None:
     """Let each `VOICEMAILD_SECTION__KEY` win over the file."""
-    for variable in sorted(name for name in environ if name.startswith(_PREFIX) and name != PATH_VARIABLE):
-        section, separator, key = variable.removeprefix(_PREFIX).lower().partition("__")
+    for variable in sorted(name for name in environ if name.startswith(PREFIX) and name != PATH_VARIABLE):
+        section, separator, key = variable.removeprefix(PREFIX).lower().partition("__")
         if not separator:
             draft.problems += _meant_as_setting(variable)
         elif section == "webhook":
@@ -167,7 +139,7 @@ def _meant_as_setting(variable: str) -> Iterator[str]:
 
 def _variables() -> list[str]:
     return [
-        f"{_PREFIX}{section}__{key}".upper()
+        f"{PREFIX}{section}__{key}".upper()
         for section, model in SECTIONS.items()
         if section != "webhook"
         for key in model.model_fields
@@ -199,7 +171,7 @@ def _from_file(draft: _Draft, label: str, table: object) -> None:
     table["secret"] = _secret_in(draft, Path(table["secret_file"]), f"{key} = {_shown(table['secret_file'])}")
 
 
-def _secret_in(draft: _Draft, path: Path, subject: str, *, required: bool = True) -> SecretStr | None:
+def _secret_in(draft: _Draft, path: Path, subject: str, *, required: bool = True) -> Secret | None:
     """Give the secret a file holds, stripped; where it holds none, note a problem and give a placeholder.
 
     None where there is no file and none is required. A placeholder, lest the mistake is told again as a missing secret.
@@ -210,12 +182,12 @@ def _secret_in(draft: _Draft, path: Path, subject: str, *, required: bool = True
     except (OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError) and not required:
             return None
-        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else _reason(error)
+        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else reason(error)
         draft.problems.append(f"{subject}: the file cannot be read: {why}")
         return _PLACEHOLDER
     if not secret:
         draft.problems.append(f"{subject}: the file is empty; it must hold the secret and nothing else")
-    return SecretStr(secret) if secret else _PLACEHOLDER
+    return Secret(secret) if secret else _PLACEHOLDER
 
 
 def _webhooks(raw: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -246,7 +218,7 @@ def _duplicates(raw: Mapping[str, Any]) -> Iterator[str]:
 
 def _validate(draft: _Draft) -> Settings | None:
     try:
-        return Settings.model_validate(draft.raw)
+        return checked(draft.raw)
     except ValidationError as failure:
         draft.problems += dict.fromkeys(_sentence(draft, error) for error in failure.errors(include_url=False))
     return None
@@ -327,3 +299,23 @@ def _shown(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
     text = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+# The process
+
+
+def answer(fd: int) -> None:
+    """Be told what is given on this socket, and tell the settings or the mistakes, as `service.config_reading` asks."""
+    with os.fdopen(fd, "rb", closefd=False) as source:
+        given = pickle.load(source)  # noqa: S301 -- what this very program asks
+    told: Settings | tuple[str, ...]
+    try:
+        told = understood(given)
+    except ConfigError as error:
+        told = error.problems
+    with contextlib.suppress(ConnectionError), os.fdopen(fd, "wb") as sink:  # who asked may be gone by now
+        pickle.dump(told, sink)
+
+
+if __name__ == "__main__":
+    answer(int(sys.argv[1]))

@@ -1,15 +1,14 @@
-"""What may stand in the configuration: every section, key and default, as frozen pydantic models.
+"""What may stand in the configuration: every section and key of `service.settings`, as a pydantic model that checks it.
 
 A key's `description` completes the sentence "KEY = VALUE: must be ...", which `service.config` makes of a mistake.
 """
 
-import re
-import zoneinfo
-from pathlib import Path
-from typing import Self
+from collections.abc import Mapping
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, StrictStr, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationInfo, field_validator
 
+from service import settings
 from service.config_values import (
     MAX_DAYS,
     Count,
@@ -30,7 +29,6 @@ from service.config_values import (
     UserName,
     WebhookSecret,
     Zone,
-    is_loopback,
     own_network,
     web_address,
 )
@@ -51,111 +49,111 @@ class Section(BaseModel):
 
 
 class Pbx(Section):
-    """`[pbx]`: the PBX this daemon stands beside.
-
-    `timezone` is its local time, `internal` finds its extensions, `config` is the directory of its configuration.
-    """
+    """`[pbx]`."""
 
     name: Name = Field(
-        default="pbx1", description="1 to 63 letters, digits and _ . - that begin with a letter or digit"
+        default=settings.Pbx.name, description="1 to 63 letters, digits and _ . - that begin with a letter or digit"
     )
     timezone: Zone = Field(
-        default_factory=lambda: zoneinfo.ZoneInfo("UTC"),
+        default=settings.Pbx.timezone,
         description='a time zone of the IANA database, such as "Asia/Tashkent" or "UTC"',
     )
-    country: Country = Field(default="", description='a country code of ISO 3166 in two capitals, such as "UZ", or ""')
+    country: Country = Field(
+        default=settings.Pbx.country, description='a country code of ISO 3166 in two capitals, such as "UZ", or ""'
+    )
     internal: Pattern = Field(
-        default_factory=lambda: re.compile(r"^\d{2,6}$"),
+        default=settings.Pbx.internal,
         description=r"a regular expression, in single quotes, such as '^\d{2,6}$'",
     )
-    write_back: Flag = Field(default=True, description=YES_NO)
-    provision: Flag = Field(default=False, description=YES_NO)
-    config: File = Field(default=Path("/etc/asterisk"), description=PATH)
+    write_back: Flag = Field(default=settings.Pbx.write_back, description=YES_NO)
+    provision: Flag = Field(default=settings.Pbx.provision, description=YES_NO)
+    config: File = Field(default=settings.Pbx.config, description=PATH)
 
 
 class Ami(Section):
-    """`[ami]`: how to log in to the Asterisk Manager Interface. `secret` is "" where none was given."""
+    """`[ami]`."""
 
-    enabled: Flag = Field(default=True, description=YES_NO)
-    host: Host = Field(default="127.0.0.1", description=HOST)
-    port: Port = Field(default=5038, description=f"{PORT}; Asterisk's own is 5038")
+    enabled: Flag = Field(default=settings.Ami.enabled, description=YES_NO)
+    host: Host = Field(default=settings.Ami.host, description=HOST)
+    port: Port = Field(default=settings.Ami.port, description=f"{PORT}; Asterisk's own is 5038")
     username: UserName = Field(
-        default="voicemaild", description="1 to 80 visible ASCII characters, as the section in manager.conf is called"
+        default=settings.Ami.username,
+        description="1 to 80 visible ASCII characters, as the section in manager.conf is called",
     )
-    secret: Secret = Field(default=SecretStr(""), description="text in one line")
-    secret_file: StrictStr = Field(default="", description=FILE_TEXT)
+    secret: Secret = Field(default=settings.Ami.secret, description="text in one line")
+    secret_file: StrictStr = Field(default=settings.Ami.secret_file, description=FILE_TEXT)
 
 
 class Spool(Section):
-    """`[spool]`: where app_voicemail keeps its messages."""
+    """`[spool]`."""
 
-    path: File = Field(default=Path("/var/spool/asterisk/voicemail"), description=PATH)
+    path: File = Field(default=settings.Spool.path, description=PATH)
 
 
 class Cdr(Section):
-    """`[cdr]`: what else tells of calls; None is not to look there."""
+    """`[cdr]`."""
 
-    csv: OptionalFile = Field(default=None, description=f'{PATH}, or ""')
-    recordings: OptionalFile = Field(default=None, description=f'{PATH}, or ""')
+    csv: OptionalFile = Field(default=settings.Cdr.csv, description=f'{PATH}, or ""')
+    recordings: OptionalFile = Field(default=settings.Cdr.recordings, description=f'{PATH}, or ""')
 
 
 class Store(Section):
-    """`[store]`: the daemon's own database."""
+    """`[store]`."""
 
-    path: File = Field(default=Path("/var/lib/voicemaild/voicemaild.db"), description=PATH)
+    path: File = Field(default=settings.Store.path, description=PATH)
 
 
 class Http(Section):
-    """`[http]`: where the API listens. `public_url` has no slash at its end, `allowed_origins` are in lower case."""
+    """`[http]`."""
 
-    host: Host = Field(default="127.0.0.1", description=HOST)
-    port: Port = Field(default=8089, description=PORT)
-    public_url: PublicUrl = Field(default="", description='an address such as "https://voicemail.example", or ""')
+    host: Host = Field(default=settings.Http.host, description=HOST)
+    port: Port = Field(default=settings.Http.port, description=PORT)
+    public_url: PublicUrl = Field(
+        default=settings.Http.public_url, description='an address such as "https://voicemail.example", or ""'
+    )
     trusted_proxies: tuple[Network, ...] = Field(
-        default=(), description='a list of IP addresses or networks, such as ["127.0.0.1", "10.0.0.0/8"]'
+        default=settings.Http.trusted_proxies,
+        description='a list of IP addresses or networks, such as ["127.0.0.1", "10.0.0.0/8"]',
     )
     allowed_origins: tuple[Origin, ...] = Field(
-        default=(), description='a list of origins (scheme, host, port), such as ["https://crm.example"]'
+        default=settings.Http.allowed_origins,
+        description='a list of origins (scheme, host, port), such as ["https://crm.example"]',
     )
-
-    @property
-    def address(self) -> str:
-        """What a browser is given: `public_url`, else the address listened on; without a slash at its end."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 -- recognised, not bound
-        return self.public_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 class Limits(Section):
-    """`[limits]`: 0 is no limit."""
+    """`[limits]`."""
 
-    requests_per_second: Count = Field(default=0, description=COUNT)
-    connections: Count = Field(default=10_000, description=COUNT)
-    connections_per_address: Count = Field(default=0, description=COUNT)
-    uploads_mib_per_mailbox: Count = Field(default=500, description=COUNT)
+    requests_per_second: Count = Field(default=settings.Limits.requests_per_second, description=COUNT)
+    connections: Count = Field(default=settings.Limits.connections, description=COUNT)
+    connections_per_address: Count = Field(default=settings.Limits.connections_per_address, description=COUNT)
+    uploads_mib_per_mailbox: Count = Field(default=settings.Limits.uploads_mib_per_mailbox, description=COUNT)
 
 
 class Retention(Section):
-    """`[retention]`, in days: 0 keeps for ever, but deleted messages' audio (`trash_days`) not at all."""
+    """`[retention]`."""
 
-    messages_days: Days = Field(default=0, description=DAYS)
-    calls_days: Days = Field(default=0, description=DAYS)
-    journal_days: Days = Field(default=7, description=DAYS)
-    trash_days: Days = Field(default=7, description=DAYS)
+    messages_days: Days = Field(default=settings.Retention.messages_days, description=DAYS)
+    calls_days: Days = Field(default=settings.Retention.calls_days, description=DAYS)
+    journal_days: Days = Field(default=settings.Retention.journal_days, description=DAYS)
+    trash_days: Days = Field(default=settings.Retention.trash_days, description=DAYS)
 
 
 class Webhook(Section):
-    """One `[[webhook]]`: an endpoint that is told of calls and messages."""
+    """One `[[webhook]]`."""
 
     name: Name = Field(description="1 to 63 letters, digits and _ . - that begin with a letter or digit")
-    allow_private: Flag = Field(default=False, description=YES_NO)
+    allow_private: Flag = Field(default=settings.Webhook.allow_private, description=YES_NO)
     url: StrictStr = Field(description='an address such as "https://crm.example/hook"')
     secret: WebhookSecret = Field(
-        default=SecretStr(""),
+        default=settings.Webhook.secret,
         validate_default=True,
         description='"whsec_" and the base64 of 24 to 64 bytes, as Standard Webhooks wants it',
     )
-    secret_file: StrictStr = Field(default="", description=FILE_TEXT)
-    events: Events = Field(default=("call", "message"), description='a list of "call" and "message", or of one of them')
+    secret_file: StrictStr = Field(default=settings.Webhook.secret_file, description=FILE_TEXT)
+    events: Events = Field(
+        default=settings.Webhook.events, description='a list of "call" and "message", or of one of them'
+    )
 
     @field_validator("url")
     @classmethod
@@ -172,8 +170,8 @@ class Webhook(Section):
         return value
 
 
-class Settings(Section):
-    """The whole configuration, checked. `webhook` holds what every `[[webhook]]` says, in the file's order."""
+class Configuration(Section):
+    """The whole configuration."""
 
     pbx: Pbx = Pbx()
     ami: Ami = Ami()
@@ -185,42 +183,21 @@ class Settings(Section):
     retention: Retention = Retention()
     webhook: tuple[Webhook, ...] = ()
 
-    _note: str = PrivateAttr(default="")
 
-    def with_note(self, note: str) -> Self:
-        """Give the same settings, with something to tell about where they came from in front of the warnings."""
-        settings = self.model_copy()
-        settings._note = note  # noqa: SLF001 -- its own private attribute, on its own copy
-        return settings
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What is set and has no effect in this version, or is rarely meant; one sentence each, for a person."""
-        return tuple(
-            sentence
-            for sentence, holds in (
-                (self._note, self._note != ""),
-                (
-                    (
-                        f"http.host = {self.http.host}: others can reach the API, and without TLS; put a proxy in "
-                        "front and name it in http.trusted_proxies, or listen on 127.0.0.1"
-                    ),
-                    not is_loopback(self.http.host) and not self.http.trusted_proxies,
-                ),
-                (
-                    (
-                        "ami.secret is empty: the PBX will refuse the login; set ami.secret, ami.secret_file or the "
-                        "systemd credential ami-secret, or ami.enabled = false"
-                    ),
-                    self.ami.enabled and not self.ami.secret.get_secret_value(),
-                ),
-                (
-                    "pbx.provision = true has no effect while ami.enabled = false: boxes are changed through AMI",
-                    self.pbx.provision and not self.ami.enabled,
-                ),
-            )
-            if holds
-        )
+def checked(raw: Mapping[str, Any]) -> settings.Settings:
+    """Give the settings that sections of values, as TOML has them, mean. Raises pydantic's ValidationError."""
+    found = Configuration.model_validate(raw)
+    return settings.Settings(
+        pbx=settings.Pbx(**dict(found.pbx)),
+        ami=settings.Ami(**dict(found.ami)),
+        spool=settings.Spool(**dict(found.spool)),
+        cdr=settings.Cdr(**dict(found.cdr)),
+        store=settings.Store(**dict(found.store)),
+        http=settings.Http(**dict(found.http)),
+        limits=settings.Limits(**dict(found.limits)),
+        retention=settings.Retention(**dict(found.retention)),
+        webhook=tuple(settings.Webhook(**dict(webhook)) for webhook in found.webhook),
+    )
 
 
 SECTIONS: dict[str, type[Section]] = {

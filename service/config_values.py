@@ -9,12 +9,14 @@ import difflib
 import re
 import zoneinfo
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StrictBool, StrictInt, StrictStr
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, StrictBool, StrictInt, StrictStr
+
+from service import settings
 
 COUNTRIES = frozenset(
     (  # noqa: SIM905 -- 250 quoted codes would fill three screens
@@ -41,14 +43,6 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(wrong.lower(), lower, n=1, cutoff=0.6)
     return f'; did you mean "{lower[near[0]]}"?' if near else ""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether what listens on this address is reachable from this machine alone."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _zone(value: object) -> object:
@@ -97,7 +91,11 @@ def _host(value: str) -> str:
     return value
 
 
-def _one_line(value: SecretStr) -> SecretStr:
+def _secret(value: object) -> object:
+    return settings.Secret(value) if isinstance(value, str) else value
+
+
+def _one_line(value: settings.Secret) -> settings.Secret:
     """No line break may get into an AMI header: it would begin a header, or an action, of its own."""
     if any(ord(character) < ord(" ") for character in value.get_secret_value()):
         raise ValueError("; it has a line break or another control character in it")
@@ -153,7 +151,7 @@ def _public_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _webhook_secret(value: SecretStr) -> SecretStr:
+def _webhook_secret(value: settings.Secret) -> settings.Secret:
     prefix, _, encoded = value.get_secret_value().partition("_")
     try:
         length = len(base64.b64decode(encoded, validate=True)) if prefix == "whsec" else 0
@@ -191,8 +189,8 @@ Days = Annotated[StrictInt, Field(ge=0, le=MAX_DAYS)]
 File = Annotated[Path, BeforeValidator(_path)]
 OptionalFile = Annotated[Path | None, BeforeValidator(_optional_path)]
 Host = Annotated[StrictStr, AfterValidator(_host)]
-Secret = Annotated[SecretStr, AfterValidator(_one_line)]
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+Secret = Annotated[InstanceOf[settings.Secret], BeforeValidator(_secret), AfterValidator(_one_line)]
+Network = Annotated[settings.Network, BeforeValidator(_network)]
 Name = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\z")]
 UserName = Annotated[StrictStr, Field(pattern=r"^[\x21-\x7e]{1,80}\z")]
 Zone = Annotated[zoneinfo.ZoneInfo, BeforeValidator(_zone)]
@@ -201,5 +199,5 @@ Pattern = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
 Flag = StrictBool
 PublicUrl = Annotated[StrictStr, AfterValidator(_public_url)]
 Origin = Annotated[StrictStr, AfterValidator(_origin)]
-WebhookSecret = Annotated[SecretStr, AfterValidator(_one_line), AfterValidator(_webhook_secret)]
+WebhookSecret = Annotated[Secret, AfterValidator(_webhook_secret)]
 Events = Annotated[tuple[Annotated[StrictStr, AfterValidator(_event)], ...], AfterValidator(_events)]

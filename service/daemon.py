@@ -23,8 +23,7 @@ from service.api.server import listening
 from service.audio import SUFFIXES, AudioCache, AudioWorker, Converter, GsmLibrary, describe
 from service.boxes import Boxes
 from service.cdr.times import LocalTimes
-from service.config_schema import Settings
-from service.daemon_signals import Signals, listening_to_signals
+from service.daemon_signals import Reload, Signals, listening_to_signals
 from service.daemon_state import alone, follow_link_key, link_key
 from service.errors import UnavailableError
 from service.feed import Feed
@@ -44,6 +43,7 @@ from service.recordings import Recordings
 from service.retention import Retention
 from service.scanning import scans
 from service.sdnotify import Notifier, watchdog_interval
+from service.settings import Settings
 from service.spool import Rejects, Scanner, Watcher
 from service.store import Store, mailboxes
 from service.webhook.deliverer import Deliverer, prepare
@@ -58,10 +58,10 @@ async def run(
     settings: Settings,
     *,
     environ: Mapping[str, str] = os.environ,
-    reload: Callable[[], Settings] | None = None,
+    reload: Reload | None = None,
     started: Callable[[str], None] = lambda _url: None,
 ) -> None:
-    """Run until SIGTERM or SIGINT; on SIGHUP begin anew, within the process, with the settings that `reload` gives.
+    """Run until SIGTERM or SIGINT; on SIGHUP begin anew, within the process, with the settings that `reload` reads.
 
     `started` is told the address it listens on. Raises VoicemaildError where it cannot start.
     """

@@ -6,46 +6,69 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 
-from service.config_schema import Settings
-from service.errors import ConfigError
+from service.config_reading import Reading
+from service.errors import ConfigError, UnavailableError
+from service.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-class Signals:
-    """What the signals so far ask for: to `stop`, or to go on with the settings `reloaded`."""
+Reload = Callable[[], contextlib.AbstractContextManager[Reading]]
+"""Begins to read the configuration anew. Raises ConfigError and UnavailableError."""
 
-    def __init__(self, reload: Callable[[], Settings] | None) -> None:
-        self.stop = False
+
+class Signals:
+    """What the signals so far ask for: to stop, or to go on with the settings `reloaded`."""
+
+    def __init__(self, reload: Reload | None) -> None:
         self.reloaded: Settings | None = None
         self._reload = reload
-        self._event = asyncio.Event()
+        self._to_stop = asyncio.Event()
+        self._to_reload = asyncio.Event()
+
+    @property
+    def stop(self) -> bool:
+        """Whether to stop."""
+        return self._to_stop.is_set()
 
     async def wait(self) -> None:
         """Return when there is something to do."""
-        while not self.stop and self.reloaded is None:
-            self._event.clear()
-            await self._event.wait()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._to_stop.wait()), group.create_task(self._reloads())]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
+
+    async def _reloads(self) -> None:
+        """Return when there are settings to go on with: a configuration with mistakes is told, and changes nothing."""
+        while self.reloaded is None:
+            await self._to_reload.wait()
+            self._to_reload.clear()
+            try:
+                self.reloaded = await self._read()
+            except ConfigError as error:
+                for problem in error.problems:
+                    log.error("configuration not reloaded problem=%r", problem)
+            except UnavailableError as error:
+                log.error("configuration not reloaded reason=%r", str(error))
+
+    async def _read(self) -> Settings | None:
+        if self._reload is None:
+            return None
+        with self._reload() as settings:
+            return await asyncio.to_thread(settings)
 
     def on_stop(self) -> None:
         """SIGTERM, SIGINT."""
-        self.stop = True
-        self._event.set()
+        self._to_stop.set()
 
     def on_reload(self) -> None:
-        """SIGHUP: a configuration with mistakes is told, and changes nothing."""
-        if self._reload is None:
-            return
-        try:
-            self.reloaded = self._reload()
-        except ConfigError as error:
-            for problem in error.problems:
-                log.error("configuration not reloaded problem=%r", problem)
-        self._event.set()
+        """SIGHUP."""
+        self._to_reload.set()
 
 
 @contextlib.contextmanager
-def listening_to_signals(reload: Callable[[], Settings] | None) -> Iterator[Signals]:
+def listening_to_signals(reload: Reload | None) -> Iterator[Signals]:
     """Listen to the signals while the block runs."""
     loop, asked = asyncio.get_running_loop(), Signals(reload)
     handlers = {

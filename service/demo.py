@@ -11,10 +11,11 @@ from pathlib import Path
 
 from service import daemon
 from service.cdr.times import LocalTimes
-from service.config_schema import Settings
 from service.master import MasterCsv as Follower
 from service.metrics import Metrics
 from service.model import Scope
+from service.settings import Ami, Cdr, Http, Pbx, Secret, Settings, Spool
+from service.settings import Store as StoreSettings
 from service.simulator.life import COMPANY, furnish, live
 from service.simulator.master_csv import MasterCsv
 from service.simulator.pbx import Simulator
@@ -62,15 +63,13 @@ def _pbx(state: Path) -> Simulator:
 
 
 def _settings(state: Path, pbx: Simulator, port: int) -> Settings:
-    return Settings.model_validate(
-        {
-            "pbx": {"name": "demo"},
-            "ami": {"host": pbx.host, "port": pbx.port, "username": pbx.user, "secret": pbx.secret},
-            "spool": {"path": str(state / "spool")},
-            "cdr": {"csv": str(state / "Master.csv"), "recordings": str(state / "monitor")},
-            "store": {"path": str(state / "voicemaild.db")},
-            "http": {"host": HOST, "port": _free(port)},
-        }
+    return Settings(
+        pbx=Pbx(name="demo"),
+        ami=Ami(host=pbx.host, port=pbx.port, username=pbx.user, secret=Secret(pbx.secret)),
+        spool=Spool(path=state / "spool"),
+        cdr=Cdr(csv=state / "Master.csv", recordings=state / "monitor"),
+        store=StoreSettings(path=state / "voicemaild.db"),
+        http=Http(host=HOST, port=_free(port)),
     )
 
 

@@ -13,10 +13,10 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Protocol
 
-from service.config_schema import Retention as Days
 from service.errors import ConflictError, UnavailableError
 from service.media import Media
 from service.model import Mailbox, Message
+from service.settings import Retention as Days
 from service.store import Store, calls, held, retained
 
 log = logging.getLogger(__name__)

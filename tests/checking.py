@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from service.check_finding import Finding, Level
-from service.config_schema import Settings
+from service.config_schema import checked
+from service.settings import Settings
 from service.simulator.pbx import Simulator
 
 SECRET = "hunter2-canary"
@@ -12,7 +13,7 @@ SECRET = "hunter2-canary"
 
 def settings(pbx: Simulator | None, tmp_path: Path, **pbx_keys: object) -> Settings:
     """Settings of a daemon beside this PBX, or beside none, whose files are below `tmp_path`."""
-    return Settings.model_validate(
+    return checked(
         {
             "pbx": pbx_keys,
             "ami": {"port": pbx.port, "secret": pbx.secret} if pbx else {"secret": SECRET},

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from service.config import load
-from service.config_schema import Settings
 from service.errors import ConfigError
+from service.settings import Settings
 
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

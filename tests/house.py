@@ -14,8 +14,9 @@ from typing import Any, Self
 import aiohttp
 
 from service import daemon
-from service.config_schema import Settings
+from service.config_schema import checked
 from service.model import Mailbox, Scope, View
+from service.settings import Settings
 from service.simulator.pbx import Simulator
 from service.store import connect, tokens
 from tests.ports import free_port
@@ -37,7 +38,7 @@ def settings_for(
         "store": {"path": str(state / "state" / "voicemaild.db")},
         "http": {"port": free_port()},
     }
-    return Settings.model_validate({name: given.get(name, {}) | sections.get(name, {}) for name in {*given, *sections}})
+    return checked({name: given.get(name, {}) | sections.get(name, {}) for name in {*given, *sections}})
 
 
 def new_token(settings: Settings, name: str = "test", scope: Scope = Scope.ADMIN, view: View = None) -> str:

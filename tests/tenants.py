@@ -6,15 +6,15 @@ Whatever is known of one of them is unlike anything known of the other, so that 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from service.config_schema import Settings, Webhook
 from service.model import Mailbox, Scope
+from service.settings import Secret, Settings, Webhook
 from service.simulator.boxes import Box
 from service.simulator.exchange import Delays
 from service.simulator.pbx import Simulator
@@ -198,20 +198,19 @@ async def street(path: Path) -> AsyncIterator[Street]:
     recordings = path / "monitor"
     simulator = Simulator(path / "spool", boxes=boxes, delays=SOON, etc=path / "etc", recordings=recordings)
     async with hooked() as hook, simulator as pbx:
-        webhook = Webhook.model_validate(
-            {
-                "name": "crm",
-                "url": f"http://127.0.0.1:{hook.port}/hook",
-                "allow_private": True,
-                "secret": "whsec_" + "Zm9v" * 8,
-            }
+        webhook = Webhook(
+            name="crm",
+            url=f"http://127.0.0.1:{hook.port}/hook",
+            allow_private=True,
+            secret=Secret("whsec_" + "Zm9v" * 8),
         )
-        settings = settings_for(
+        plain = settings_for(
             path,
             pbx,
             pbx={"provision": True, "config": str(path / "etc")},
             cdr={"recordings": str(recordings)},
-        ).model_copy(update={"webhook": (webhook,)})
+        )
+        settings = replace(plain, webhook=(webhook,))
         tokens = {
             (scope, limit): new_token(settings, f"{scope.value}-{where}", scope, frozenset(limit) or None)
             for scope in Scope

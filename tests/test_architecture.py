@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LONGEST = 400
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "call"}),
+    frozenset({"call", "errors", "settings"}),
     frozenset({"model"}),
     frozenset({"difference", "cdr", "opening", "voicemail_conf"}),
     frozenset(
@@ -221,7 +221,7 @@ def test_a_dialect_that_another_module_imports_is_seen(source: str) -> None:
     ("path", "source"),
     [
         ("store.journal", "from service.store.schema import SQL\nfrom service.model import Record\ndb.execute('')"),
-        ("config", "from service.config_schema import Settings"),
+        ("config", "from service.settings import Settings"),
         ("api.events", "from service.api.wire import page\nfrom service.feed import Feed"),
         ("cli", "from service.daemon import run\nfrom service.check import check\nimport service.config"),
         ("simulator.spool", "from service.errors import NotFoundError"),

@@ -21,8 +21,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from service.config_schema import Settings
 from service.model import Folder, Mailbox, Scope
+from service.settings import Settings
 from service.simulator.boxes import AmiUser, Box
 from service.simulator.pbx import Simulator
 from service.simulator.wire import event

@@ -1,12 +1,13 @@
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from service.check import Finding, Level, check
-from service.config_schema import Cdr, Settings
+from service.settings import Cdr, Settings
 from service.simulator.pbx import Simulator
 from tests.checking import SECRET, settings
 from tests.masters import line
@@ -44,8 +45,8 @@ def etc(tmp_path: Path) -> Path:
 
 
 async def findings(settings: Settings, etc: Path, source: Path) -> list[Finding]:
-    there = settings.pbx.model_copy(update={"config": etc})
-    return [finding async for finding in check(settings.model_copy(update={"pbx": there}), source)]
+    there = replace(settings, pbx=replace(settings.pbx, config=etc))
+    return [finding async for finding in check(there, source)]
 
 
 async def test_where_all_is_well_every_line_is_ok(pbx: Simulator, etc: Path, tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ async def test_where_all_is_well_every_line_is_ok(pbx: Simulator, etc: Path, tmp
     (tmp_path / "Master.csv").write_bytes(line(1))
     await pbx.leave("100@default")
     right = settings(pbx, tmp_path)
-    right = right.model_copy(update={"cdr": Cdr(csv=tmp_path / "Master.csv", recordings=tmp_path / "monitor")})
+    right = replace(right, cdr=Cdr(csv=tmp_path / "Master.csv", recordings=tmp_path / "monitor"))
     found = await findings(right, etc, tmp_path / "voicemaild.toml")
     assert [str(finding) for finding in found if finding.level is not Level.OK] == []
     subjects = dict.fromkeys(finding.what.split(":")[0] for finding in found)
@@ -74,7 +75,7 @@ async def test_where_all_is_well_every_line_is_ok(pbx: Simulator, etc: Path, tmp
 
 async def test_the_secret_is_in_no_line(pbx: Simulator, etc: Path, tmp_path: Path) -> None:
     right = settings(pbx, tmp_path)
-    wrong = right.model_copy(update={"ami": right.ami.model_copy(update={"username": "somebody"})})
+    wrong = replace(right, ami=replace(right.ami, username="somebody"))
     for tried in (right, wrong):
         found = await findings(tried, etc, Path("/nope.toml"))
         assert SECRET not in "\n".join(map(str, found))

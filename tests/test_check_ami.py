@@ -7,7 +7,7 @@ import pytest
 
 from service.check_ami import pbx as look
 from service.check_finding import Level
-from service.config_schema import Settings
+from service.config_schema import checked
 from service.simulator.pbx import Simulator
 from tests.ami.pbx import Peer, playing
 from tests.checking import SECRET, about, settings
@@ -54,7 +54,7 @@ async def test_a_port_where_nobody_listens_is_bad(etc: Path, tmp_path: Path) -> 
 
 
 async def test_ami_switched_off_is_a_warning(pbx: Simulator, etc: Path, tmp_path: Path) -> None:
-    off = Settings.model_validate({"ami": {"enabled": False}, "spool": {"path": str(tmp_path)}})
+    off = checked({"ami": {"enabled": False}, "spool": {"path": str(tmp_path)}})
     ((level, line),) = about(await look(off, etc), "AMI")
     assert level is Level.WARN
     assert "ami.enabled = true" in line
@@ -72,7 +72,7 @@ async def may_not_move(peer: Peer) -> None:
 async def test_without_the_right_to_move_marking_as_read_is_bad(etc: Path, tmp_path: Path) -> None:
     async with playing(may_not_move) as peer:
         keys = {"ami": {"port": peer.port, "secret": "x"}, "spool": {"path": str(tmp_path)}}
-        ((level, line),) = about(await look(Settings.model_validate(keys), etc), "marking as read")
+        ((level, line),) = about(await look(checked(keys), etc), "marking as read")
     assert level is Level.BAD
     assert "add user to write" in line
 

@@ -9,7 +9,8 @@ import pytest
 from service.check_access import Eyes
 from service.check_cdr import csv, recordings
 from service.check_finding import Finding, Level
-from service.config_schema import Settings
+from service.config_schema import checked
+from service.settings import Settings
 from tests.checking import about
 from tests.masters import EPOCH, line
 
@@ -19,7 +20,7 @@ OK_CONF = "[csv]\nusegmtime = no\nloguniqueid = yes\nnewcdrcolumns = yes\n"
 
 def settings(tmp_path: Path, **cdr: Path) -> Settings:
     given = {name: str(path) for name, path in cdr.items()}
-    return Settings.model_validate({"cdr": given, "pbx": {"timezone": "UTC"}})
+    return checked({"cdr": given, "pbx": {"timezone": "UTC"}})
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def master(tmp_path: Path) -> Path:
 
 
 def looked(master: Path, etc: Path, eyes: Eyes | None = None, zone: str = "UTC") -> list[tuple[Level, str]]:
-    told = Settings.model_validate({"cdr": {"csv": str(master)}, "pbx": {"timezone": zone}})
+    told = checked({"cdr": {"csv": str(master)}, "pbx": {"timezone": zone}})
     return about(csv(told, eyes or Eyes.own(), etc), "Master.csv")
 
 
@@ -182,7 +183,7 @@ def test_a_name_of_a_channel_without_a_time_tells_of_no_zone(master: Path, etc: 
 
 
 def of_recordings(path: Path, eyes: Eyes | None = None) -> list[Finding]:
-    return list(recordings(Settings.model_validate({"cdr": {"recordings": str(path)}}), eyes or Eyes.own()))
+    return list(recordings(checked({"cdr": {"recordings": str(path)}}), eyes or Eyes.own()))
 
 
 def test_recordings_need_a_directory_that_can_be_read(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import time_machine
 from service.check_access import Eyes
 from service.check_files import clock, configuration, database, ffmpeg
 from service.check_finding import Level
-from service.config_schema import Settings
+from service.config_schema import checked
 from service.store.schema import connect
 from tests.checking import SECRET, about, settings
 
@@ -83,7 +84,7 @@ def test_a_secret_that_everybody_can_read_is_a_warning(tmp_path: Path, mode: int
 
 def test_settings_without_effect_are_warnings(tmp_path: Path) -> None:
     given = settings(None, tmp_path, provision=True)
-    off = given.model_copy(update={"ami": given.ami.model_copy(update={"enabled": False})})
+    off = replace(given, ami=replace(given.ami, enabled=False))
     ((level, line),) = about(configuration(off, Path("/nope.toml")), "configuration")
     assert level is Level.WARN
     assert "pbx.provision" in line
@@ -91,7 +92,7 @@ def test_settings_without_effect_are_warnings(tmp_path: Path) -> None:
 
 def test_another_machines_pbx_may_have_another_time_zone(tmp_path: Path) -> None:
     keys = {"ami": {"host": "192.0.2.1"}, "pbx": {"timezone": "Asia/Tashkent"}}
-    ((level, _),) = about(clock(Settings.model_validate(keys)), "time zone")
+    ((level, _),) = about(clock(checked(keys)), "time zone")
     assert level is Level.OK
 
 

@@ -4,7 +4,8 @@ import sys
 import pytest
 import typer
 
-from service.cli_common import complain, lifetime, mailbox, print_table, tell_progress
+from service.cli_common import lifetime, mailbox, print_table, tell_progress
+from service.cli_told import complain
 from service.model import Mailbox
 
 

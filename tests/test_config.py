@@ -40,7 +40,7 @@ def test_the_option_wins_over_the_variable(tmp_path: Path) -> None:
 def test_nothing_at_the_default_place_gives_defaults_and_a_note(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.config.DEFAULT_PATH", tmp_path / "voicemaild.toml")
+    monkeypatch.setattr("service.config_file.DEFAULT_PATH", tmp_path / "voicemaild.toml")
     found = load(None, {})
     assert found.http.port == 8089
     assert f"there is no {tmp_path / 'voicemaild.toml'}" in found.warnings[0]

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -330,7 +331,7 @@ async def test_sighup_takes_over_a_new_configuration_and_refuses_a_wrong_one(tmp
         assert await house.unread() == 0
         config.write_text(good.replace(f"port = {settings.http.port}", f"port = {port}"))
         process.signal(signal.SIGHUP)
-        moved = settings.model_copy(update={"http": settings.http.model_copy(update={"port": port})})
+        moved = replace(settings, http=replace(settings.http, port=port))
         async with visiting(moved, new_token(settings, "second")) as elsewhere:
             await reachable(elsewhere)
         code, log = await process.kill(signal.SIGTERM)

@@ -14,12 +14,12 @@ import pytest
 from service import retention as module
 from service.cdr.event import leg_of_event
 from service.cdr.times import LocalTimes
-from service.config_schema import Retention as Days
 from service.errors import ConflictError, NotFoundError, UnavailableError
 from service.media import Media
 from service.model import Counts, Message
 from service.pbx import Pbx
 from service.retention import DAY_S, Retention
+from service.settings import Retention as Days
 from service.store import calls, held, journal, messages
 from tests.parts import BOX, NEXT, OTHER, Parts, parts
 

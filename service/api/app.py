@@ -32,7 +32,6 @@ from service.api.voicemail_changes import Messages
 from service.api.voicemail_messages import VoicemailMessages
 from service.api.wire import Envelopes
 from service.audio import AudioWorker, Converter
-from service.config_schema import Settings
 from service.errors import UnavailableError
 from service.feed import Feed
 from service.health import Health
@@ -42,6 +41,7 @@ from service.metrics import Metrics
 from service.model import Mailbox, Message
 from service.pins import Pins
 from service.recordings import NOWHERE, Recordings
+from service.settings import Settings
 from service.store import Store
 from service.uploads import Uploads
 

@@ -6,10 +6,10 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
-from service.config_schema import Webhook
 from service.feed import Feed
 from service.metrics import Metrics
 from service.model import Record
+from service.settings import Webhook
 from service.store import Store, webhooks
 from service.store.webhooks import Wanted
 from service.webhook.address import Lookup

@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from service.config_schema import Webhook
 from service.errors import UnavailableError
 from service.metrics import Metrics
 from service.model import Record
+from service.settings import Webhook
 from service.store import Store, Transaction, deliveries, journal, webhooks
 from service.store.deliveries import Delivery, Outlook
 from service.webhook import answer, event, schedule

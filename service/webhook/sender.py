@@ -11,7 +11,7 @@ from typing import Self
 
 import aiohttp
 
-from service.config_schema import Webhook
+from service.settings import Webhook
 from service.webhook import answer, event
 from service.webhook.address import Lookup, RefusedAddressError, Resolver, guarded_socket
 from service.webhook.answer import Answer

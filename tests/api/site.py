@@ -25,8 +25,6 @@ from service.api.server import DEADLINES, Deadlines, listening
 from service.api.voicemail_changes import Messages
 from service.audio import SUFFIXES, AudioCache, AudioWorker, Converter, GsmLibrary, describe
 from service.boxes import Boxes
-from service.config_schema import Http, Limits, Settings, Spool
-from service.config_schema import Pbx as PbxSettings
 from service.feed import Feed
 from service.health import Health
 from service.ingest import Ingest, outside_number
@@ -36,6 +34,8 @@ from service.model import Folder, Mailbox, Message, Principal, Scope
 from service.pbx import Pbx
 from service.recordings import Recordings
 from service.scanning import scans
+from service.settings import Http, Limits, Settings, Spool
+from service.settings import Pbx as PbxSettings
 from service.spool import Rejects, Scanner
 from service.store import Store, journal, mailboxes
 from service.store.tokens import digest

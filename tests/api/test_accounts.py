@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 import time_machine
 
-from service.config_schema import Limits
 from service.model import Counts, Folder, Mailbox, Principal, Scope
+from service.settings import Limits
 from service.store import held, mailboxes
 from service.store.tokens import digest
 from service.store.uploads import MOST_OPEN

@@ -9,12 +9,12 @@ from service.api.app import build
 from service.api.auth import Tokens
 from service.api.hub import Hub
 from service.api.links import Signer
-from service.config_schema import Settings
 from service.errors import UnavailableError
 from service.feed import Feed
 from service.health import Health
 from service.metrics import Metrics
 from service.model import Message, Scope
+from service.settings import Settings
 from service.store import Store
 from service.store import tokens as token_rows
 from tests.api.site import KEY, Site

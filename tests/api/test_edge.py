@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,13 @@ from aiohttp.test_utils import make_mocked_request
 
 from service.api.edge import HOST, Edge, Edges, is_within, subject_of
 from service.api.links import Signer
-from service.config_schema import Http
 from service.recordings import Recording, Recordings
+from service.settings import Http
 from tests.api.site import Site, running
 from tests.calls import call
 
-NET = Http(trusted_proxies=["10.0.0.0/8", "127.0.0.0/8"])  # type: ignore[arg-type] # pydantic reads them
-FAR = Http(trusted_proxies=["10.0.0.0/8"])  # type: ignore[arg-type] # pydantic reads them
+NET = Http(trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("127.0.0.0/8")))
+FAR = Http(trusted_proxies=(ip_network("10.0.0.0/8"),))
 
 
 async def path_of(site: Site, **headers: str) -> str:
@@ -30,7 +31,7 @@ async def test_links_begin_with_the_requests_own_host(site: Site) -> None:
 
 
 async def test_the_public_url_is_what_links_begin_with(tmp_path: Path) -> None:
-    async with running(tmp_path, http=Http(public_url="https://x.example/voicemail/")) as site:
+    async with running(tmp_path, http=Http(public_url="https://x.example/voicemail")) as site:
         assert await path_of(site, Host="evil.example") == "https://x.example/voicemail/message-voice"
         message = await site.leave()
         [record] = (await site.ask("/api/v1/message-voice")).json["data"]

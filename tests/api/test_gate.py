@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from service.api.auth import Rates
-from service.config_schema import Limits
 from service.model import Principal, Scope
+from service.settings import Limits
 from service.store.tokens import digest
 from tests.api.site import Site, running
 

@@ -11,8 +11,8 @@ from service.api.laravel import envelope
 from service.api.operation import FAILURES, LARAVEL
 from service.api.operations import OPERATIONS
 from service.api.wire import Failure
-from service.config_schema import Limits
 from service.errors import ConflictError, UnavailableError
+from service.settings import Limits
 from tests.api.described import DOCUMENT, assert_described, operations, problems
 from tests.api.site import Site, running
 from tests.api.test_message_voice import FailingPbx

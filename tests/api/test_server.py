@@ -5,6 +5,7 @@ import contextlib
 import errno
 import socket
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 from pathlib import Path
 
 import aiohttp.http_parser
@@ -21,9 +22,9 @@ from service.api.server import (
     check_platform,
     listening,
 )
-from service.config_schema import Http, Limits
 from service.errors import ConfigError
 from service.metrics import Metrics
+from service.settings import Http, Limits
 from tests.api.site import running
 from tests.hurry import Hurry
 
@@ -273,7 +274,7 @@ async def test_a_connection_too_many_is_told_503_and_one_that_ends_makes_room(tm
 
 
 async def test_our_own_proxy_is_not_limited_as_one_address(tmp_path: Path) -> None:
-    proxy = Http(trusted_proxies=["127.0.0.1"])  # type: ignore[arg-type] # pydantic reads it
+    proxy = Http(trusted_proxies=(ip_network("127.0.0.1"),))
     limits = Limits(connections=0, connections_per_address=1)
     async with running(tmp_path, http=proxy, limits=limits) as site, contextlib.AsyncExitStack() as stack:
         for _ in range(3):

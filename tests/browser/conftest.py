@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.config_schema import Settings
+from service.settings import Settings
 from service.simulator.exchange import Delays
 from service.simulator.pbx import Simulator
 from tests.browser.chromium import PROGRAMS, Page, program, running

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from service.config_schema import Settings
 from service.model import Mailbox
+from service.settings import Settings
 from service.simulator.boxes import Box
 from service.simulator.calls import Way
 from tests.dialects.vendor import Place, opened

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from service.config_schema import Webhook
 from service.model import Mailbox, Scope
+from service.settings import Secret, Webhook
 from service.simulator.boxes import Box
 from service.simulator.pbx import Simulator
 from service.store import mailboxes
@@ -104,8 +104,8 @@ async def opened(path: Path, boxes: Sequence[Box], webhook: str = "", **pbx_sett
         settings = settings_for(path, pbx, pbx=given, cdr={"recordings": str(recordings)})
         if webhook:
             url = await stack.enter_async_context(taking())
-            hook = {"name": webhook, "url": url, "allow_private": True, "secret": SECRET}
-            settings = settings.model_copy(update={"webhook": (Webhook.model_validate(hook),)})
+            hook = Webhook(name=webhook, url=url, allow_private=True, secret=Secret(SECRET))
+            settings = replace(settings, webhook=(hook,))
         token, reader = (new_token(settings, scope.value, scope) for scope in (Scope.ADMIN, Scope.READ))
         house = await stack.enter_async_context(living(settings, token))
         await house.until_ready()

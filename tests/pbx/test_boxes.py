@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from service.boxes_config import changing, deleting
-from service.config_schema import Settings
 from service.model import Mailbox
+from service.settings import Settings
 from service.simulator.voicemail_conf import VoicemailConf
 from service.store.commands import changing as changing_store
 from service.store.mailboxes import set_fields

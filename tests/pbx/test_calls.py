@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from service.config_schema import Settings
+from service.settings import Settings
 from tests.house import PATIENCE_S, Frame, House, living
 from tests.pbx.ami_client import Packet
 from tests.pbx.asterisk import Asterisk

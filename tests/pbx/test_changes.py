@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from service import retention
-from service.config_schema import Settings
+from service.settings import Settings
 from tests.house import PATIENCE_S, House, living, new_token
 from tests.pbx.asterisk import Asterisk
 from tests.pbx.spool import SpoolMessage

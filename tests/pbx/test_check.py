@@ -2,7 +2,8 @@
 
 from service.check_ami import pbx as look
 from service.check_finding import Finding, Level
-from service.config_schema import Settings
+from service.config_schema import checked
+from service.settings import Settings
 from tests.pbx.ami_client import Account
 from tests.pbx.asterisk import Asterisk
 from tests.pbx.conftest import NewAsterisk
@@ -10,7 +11,7 @@ from tests.pbx.process import DAEMON, NOBODY, Options
 
 
 def settings(asterisk: Asterisk, account: Account = DAEMON) -> Settings:
-    return Settings.model_validate(
+    return checked(
         {
             "ami": {"port": asterisk.ami_port, "username": account.username, "secret": account.secret},
             "spool": {"path": str(asterisk.spool)},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.config_schema import Settings
+from service.settings import Settings
 from tests.house import PATIENCE_S, Frame, House, Process, Socket, living, new_token, settings_for, visiting
 from tests.pbx.ami_client import AmiError
 from tests.pbx.asterisk import Asterisk

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from service.config_schema import Webhook
+from service.settings import Webhook
 from service.webhook.address import Lookup
 from service.webhook.answer import Answer, Outcome
 from service.webhook.sender import Limits, Sender
@@ -49,10 +49,8 @@ async def send(
 
 
 def outside(url: str) -> Webhook:
-    """An endpoint without allow_private, as if the configuration had not looked at its url."""
-    return Webhook.model_construct(
-        name="crm", url=url, secret=endpoint("crm", url).secret, allow_private=False, events=("call",)
-    )
+    """An endpoint without allow_private, whose url no configuration has looked at."""
+    return Webhook(name="crm", url=url, secret=endpoint("crm", url).secret, allow_private=False, events=("call",))
 
 
 @contextlib.contextmanager

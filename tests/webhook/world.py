@@ -7,7 +7,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from aiohttp import web
 from standardwebhooks import Webhook as Verifier
 
 from service.call import Call, Integration, Leg
-from service.config_schema import Webhook
 from service.feed import Feed
 from service.metrics import Metrics
 from service.model import Envelope, Folder, Mailbox, Message, Record
+from service.settings import Secret, Webhook
 from service.store import Store, calls, deliveries, journal, mailboxes, webhooks
 from service.store.deliveries import Outlook
 from service.store.transaction import Transaction
@@ -155,7 +155,7 @@ async def receiver(clock: Clock, tls: ssl.SSLContext | None = None) -> AsyncIter
 
 def endpoint(name: str, url: str, **more: Any) -> Webhook:
     """A `[[webhook]]` on the own network."""
-    return Webhook.model_validate({"name": name, "url": url, "secret": SECRET, "allow_private": True} | more)
+    return replace(Webhook(name=name, url=url, secret=Secret(SECRET), allow_private=True), **more)
 
 
 async def until(condition: Callable[[], object]) -> None:
