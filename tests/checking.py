@@ -1,5 +1,7 @@
 """What the tests of `check` share: settings for a simulated PBX, and its findings by their subject."""
 
+import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,3 +28,11 @@ def settings(pbx: Simulator | None, tmp_path: Path, **pbx_keys: object) -> Setti
 def about(found: Iterable[Finding], subject: str) -> list[tuple[Level, str]]:
     """Level and line of the findings about something."""
     return [(finding.level, str(finding)) for finding in found if finding.what.startswith(subject)]
+
+
+def open_to_all(path: Path) -> None:
+    """Let everybody read a path of a test, and go to it: pytest's own directories are for their owner alone."""
+    below = Path(tempfile.gettempdir())
+    for part in (path, *path.parents):
+        if part != below and part.is_relative_to(below) and part.stat().st_uid == os.geteuid():
+            part.chmod(part.stat().st_mode | (0o055 if part.is_dir() else 0o044))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.check_access import READ, SEARCH, WRITE, Eyes, group_of, letting_in, shown, whose
+from tests.checking import open_to_all
 
 OTHERS, MEMBERS = 4321, 4322
 SOMEBODY = Eyes("somebody", OTHERS, frozenset({MEMBERS}))
@@ -13,10 +14,9 @@ SOMEBODY = Eyes("somebody", OTHERS, frozenset({MEMBERS}))
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    for part in (tmp_path, *tmp_path.parents[:2]):
-        part.chmod(0o755)
     found = tmp_path / "a" / "b"
     found.mkdir(parents=True)
+    open_to_all(found)
     return found
 
 

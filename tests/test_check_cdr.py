@@ -1,6 +1,5 @@
 """What `check` finds about Master.csv and recordings: a line for each thing, with what to do about it."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from service.check_cdr import csv, recordings
 from service.check_finding import Finding, Level
 from service.config_schema import checked
 from service.settings import Settings
-from tests.checking import about
+from tests.checking import about, open_to_all
 from tests.masters import EPOCH, line
 
 NOBODY = Eyes("nobody", 65534, frozenset({65534}))
@@ -74,9 +73,7 @@ def test_before_the_first_call_the_configuration_tells_what_will_be_wrong(master
 
 
 def test_a_file_that_the_service_may_not_read_is_bad(master: Path, etc: Path) -> None:
-    for parent in master.parents:  # pytest's own directories are for their owner alone
-        if parent.stat().st_uid == os.geteuid() and parent.is_relative_to("/tmp"):
-            parent.chmod(parent.stat().st_mode | 0o055)
+    open_to_all(master)
     master.chmod(0o640)
     ((level, text),) = looked(master, etc, NOBODY)
     assert level is Level.BAD

@@ -13,7 +13,7 @@ from service.check_files import clock, configuration, database, ffmpeg
 from service.check_finding import Level
 from service.config_schema import checked
 from service.store.schema import connect
-from tests.checking import SECRET, about, settings
+from tests.checking import SECRET, about, open_to_all, settings
 
 NOBODY = Eyes("nobody", 65534, frozenset({65534}))
 
@@ -104,8 +104,7 @@ def test_a_clock_that_was_never_set_is_bad(tmp_path: Path) -> None:
 
 def test_a_database_that_the_service_may_not_write_is_bad(tmp_path: Path) -> None:
     connect(tmp_path / "voicemaild.db").close()
-    for part in (tmp_path, *tmp_path.parents[:2]):
-        part.chmod(0o755)
+    open_to_all(tmp_path)
     ((level, line),) = about(database(settings(None, tmp_path), NOBODY), "database")
     assert level is Level.BAD
     assert "nobody may not write" in line

@@ -7,7 +7,7 @@ import pytest
 from service.check_access import Eyes
 from service.check_finding import Level
 from service.check_spool import spool
-from tests.checking import about, settings
+from tests.checking import about, open_to_all, settings
 
 NOBODY = Eyes("nobody", 65534, frozenset({65534}))
 
@@ -17,8 +17,7 @@ def inbox(tmp_path: Path) -> Path:
     """A mailbox's INBOX in a spool that everybody may read, and its owner alone may write."""
     inbox = tmp_path / "spool" / "default" / "100" / "INBOX"
     inbox.mkdir(parents=True)
-    for part in (tmp_path, *tmp_path.parents[:2]):
-        part.chmod(0o755)
+    open_to_all(inbox)
     return inbox
 
 
