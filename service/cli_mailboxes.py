@@ -38,10 +38,17 @@ def customer_id(text: str) -> str:
 def pin_number(text: str) -> str:
     """Read a PIN; `-` takes it from a prompt, or a line of standard input. No error holds it."""
     if text == "-":
-        text = getpass.getpass("PIN: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
+        text = _asked()
     if PIN.match(text) is None:
         raise typer.BadParameter("a PIN has 4 to 10 digits")
     return text
+
+
+def _asked() -> str:
+    """What is typed, or the first line of standard input; "" where that is closed."""
+    if sys.stdin is None:  # so Python has it where it was closed
+        return ""
+    return getpass.getpass("PIN: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
 
 
 @app.command("list")

@@ -94,6 +94,15 @@ def test_a_pin_is_read_from_standard_input(
     assert verified(pin_hash(tmp_path, "100@default") or "", "87654321")
 
 
+@pytest.mark.parametrize("stdin", [None, io.StringIO("")])
+def test_a_standard_input_that_holds_none_or_is_closed_is_no_pin(
+    voicemaild: Run, config: Path, monkeypatch: pytest.MonkeyPatch, stdin: io.StringIO | None
+) -> None:
+    monkeypatch.setattr("sys.stdin", stdin)
+    done = voicemaild("mailbox", "set", "100", "--pin", "-", "--config", config)
+    assert (done.code, done.err.splitlines()[-1]) == (2, "Error: Invalid value: a PIN has 4 to 10 digits")
+
+
 @pytest.mark.parametrize("pin", ["123", "12345678901", "12a4", "", "\N{ARABIC-INDIC DIGIT ONE}234"])
 def test_what_is_no_pin_is_refused_and_not_repeated(voicemaild: Run, config: Path, pin: str) -> None:
     done = voicemaild("mailbox", "set", "100", "--pin", pin, "--config", config)
