@@ -12,6 +12,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 
 export PYTHON
 export PIP_NO_INPUT := 1
+export PIP_DEFAULT_TIMEOUT ?= 60
+export PIP_RETRIES ?= 10
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -59,11 +61,11 @@ $(VENV)/.made:
 
 $(VENV)/.runtime: $(VENV)/.made requirements.lock pyproject.toml
 	@echo "Installing what voicemaild runs on into $(VENV) ..."
-	@$(PIP) install --require-hashes -r requirements.lock
+	@.ci/again $(PIP) install --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@echo "Installing what the tests and checks need into $(VENV) ..."
-	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@.ci/again $(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@

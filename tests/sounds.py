@@ -32,4 +32,4 @@ def encoded(codec: str, container: str, seconds: float = 1.0) -> bytes:
     """What ffmpeg makes of a tone."""
     tone = ("-f", "lavfi", "-i", "sine=frequency=440", "-t", str(seconds))
     command = ("ffmpeg", "-v", "error", *tone, "-c:a", codec, "-f", container, "-")
-    return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    return subprocess.run(command, capture_output=True, check=True, timeout=240).stdout

@@ -14,7 +14,7 @@ EXPOSURE_TENTHS = 10
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["systemd-analyze", *arguments], capture_output=True, text=True, timeout=60, check=False, env={"LC_ALL": "C"}
+        ["systemd-analyze", *arguments], capture_output=True, text=True, timeout=240, check=False, env={"LC_ALL": "C"}
     )
 
 

@@ -60,7 +60,7 @@ def probed(path: Path, content: bytes) -> tuple[str, float]:
     """Codec and seconds of these bytes, as ffprobe tells them."""
     path.write_bytes(content)
     entries = ["-show_entries", "stream=codec_name:format=duration", "-of", "csv=p=0"]
-    done = subprocess.run(["ffprobe", "-v", "error", *entries, path], capture_output=True, check=True, timeout=60)
+    done = subprocess.run(["ffprobe", "-v", "error", *entries, path], capture_output=True, check=True, timeout=240)
     codec, duration = done.stdout.decode().split()
     return codec, float(duration)
 

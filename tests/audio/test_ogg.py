@@ -21,7 +21,7 @@ def made(*arguments: str, seconds: float = 1, codec: str = "libopus", container:
     """What ffmpeg makes of a tone."""
     tone = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-t", str(seconds))
     command = ("ffmpeg", "-v", "error", *tone, "-c:a", codec, *arguments, "-f", container, "-")
-    return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    return subprocess.run(command, capture_output=True, check=True, timeout=240).stdout
 
 
 def page(
