@@ -67,7 +67,7 @@ async def run(
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     notifier, watchdog_s = Notifier(environ), watchdog_interval(environ)
-    with listening_to_signals(reload) as signals:
+    with listening_to_signals(reload, notifier) as signals:
         while True:
             async with contextlib.AsyncExitStack() as stack:
                 stack.enter_context(alone(settings.store.path))
@@ -271,7 +271,6 @@ class Daemon:
                     notifier.stopping()
                 else:
                     log.info("reloading")
-                    notifier.reloading()
                 self.store.hurry()
                 await serving.aclose()  # what is being answered still has all parts at work
                 await self.intake.settle()

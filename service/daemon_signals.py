@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from service.config_reading import Reading
 from service.errors import ConfigError, UnavailableError
+from service.sdnotify import Notifier
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -18,10 +19,15 @@ Reload = Callable[[], contextlib.AbstractContextManager[Reading]]
 
 
 class Signals:
-    """What the signals so far ask for: to stop, or to go on with the settings `reloaded`."""
+    """What the signals so far ask for: to stop, or to go on with the settings `reloaded`.
 
-    def __init__(self, reload: Reload | None) -> None:
+    `notifier` is told that a reload begins as soon as it is asked for, lest systemd takes it for done, and that it is
+    over where nothing comes of it.
+    """
+
+    def __init__(self, reload: Reload | None, notifier: Notifier) -> None:
         self.reloaded: Settings | None = None
+        self._notifier = notifier
         self._reload = reload
         self._to_stop = asyncio.Event()
         self._to_reload = asyncio.Event()
@@ -49,8 +55,10 @@ class Signals:
             except ConfigError as error:
                 for problem in error.problems:
                     log.error("configuration not reloaded problem=%r", problem)
+                self._notifier.ready()
             except UnavailableError as error:
                 log.error("configuration not reloaded reason=%r", str(error))
+                self._notifier.ready()
 
     async def _read(self) -> Settings | None:
         if self._reload is None:
@@ -64,13 +72,15 @@ class Signals:
 
     def on_reload(self) -> None:
         """SIGHUP."""
+        if self._reload is not None:
+            self._notifier.reloading()
         self._to_reload.set()
 
 
 @contextlib.contextmanager
-def listening_to_signals(reload: Reload | None) -> Iterator[Signals]:
+def listening_to_signals(reload: Reload | None, notifier: Notifier) -> Iterator[Signals]:
     """Listen to the signals while the block runs."""
-    loop, asked = asyncio.get_running_loop(), Signals(reload)
+    loop, asked = asyncio.get_running_loop(), Signals(reload, notifier)
     handlers = {
         signal.SIGTERM: asked.on_stop,
         signal.SIGINT: asked.on_stop,

@@ -5,14 +5,19 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
 from service.config_reading import Reading
 from service.daemon_signals import listening_to_signals
 from service.errors import ConfigError, UnavailableError
+from service.sdnotify import Notifier
 from service.settings import Http, Settings
+from tests.manager import Manager
+
+UNHEARD = Notifier({})
 
 
 class Shelf:
@@ -40,7 +45,7 @@ def failing(error: Exception) -> Callable[[], Settings]:
 
 
 async def test_a_configuration_that_is_right_is_gone_on_with() -> None:
-    with listening_to_signals(Shelf(on_port(1)).read) as signals:
+    with listening_to_signals(Shelf(on_port(1)).read, UNHEARD) as signals:
         os.kill(os.getpid(), signal.SIGHUP)
         await signals.wait()
         assert signals.reloaded == Settings(http=Http(port=1))
@@ -49,7 +54,7 @@ async def test_a_configuration_that_is_right_is_gone_on_with() -> None:
 
 async def test_one_with_mistakes_or_that_nobody_could_read_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     shelf = Shelf(failing(ConfigError(["one", "two"])), failing(UnavailableError("it died")), on_port(1))
-    with listening_to_signals(shelf.read) as signals:
+    with listening_to_signals(shelf.read, UNHEARD) as signals:
         async with asyncio.TaskGroup() as group:
             waiting = group.create_task(signals.wait())
             for _ in range(3):
@@ -74,7 +79,7 @@ async def test_it_stops_also_while_a_configuration_is_being_read() -> None:
 
     shelf = Shelf(slow)
     try:
-        with listening_to_signals(shelf.read) as signals:
+        with listening_to_signals(shelf.read, UNHEARD) as signals:
             os.kill(os.getpid(), signal.SIGHUP)
             async with asyncio.TaskGroup() as group:
                 waiting = group.create_task(signals.wait())
@@ -89,7 +94,7 @@ async def test_it_stops_also_while_a_configuration_is_being_read() -> None:
 
 async def test_a_signal_that_comes_before_anybody_waits_is_not_lost() -> None:
     shelf = Shelf(on_port(1), on_port(2))
-    with listening_to_signals(shelf.read) as signals:
+    with listening_to_signals(shelf.read, UNHEARD) as signals:
         for port in (1, 2):
             signals.on_reload()
             signals.reloaded = None
@@ -98,9 +103,33 @@ async def test_a_signal_that_comes_before_anybody_waits_is_not_lost() -> None:
 
 
 async def test_without_a_configuration_to_read_anew_a_hangup_changes_nothing() -> None:
-    with listening_to_signals(None) as signals:
+    with listening_to_signals(None, UNHEARD) as signals:
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGINT)
         await signals.wait()
         assert signals.stop
         assert signals.reloaded is None
+
+
+async def test_systemd_hears_of_a_reload_before_the_configuration_is_read_and_when_it_is_refused(
+    tmp_path: Path,
+) -> None:
+    heard: list[str] = []
+    with closing(Manager(str(tmp_path / "notify"))) as manager:
+
+        def mistaken() -> Settings:
+            heard.extend(manager.heard())
+            raise ConfigError(["one"])
+
+        notifier = Notifier(manager.environ)
+        with listening_to_signals(Shelf(mistaken, on_port(1)).read, notifier) as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            async with asyncio.TaskGroup() as group:
+                waiting = group.create_task(signals.wait())
+                while not heard:
+                    await asyncio.sleep(0)
+                heard.extend(await asyncio.to_thread(manager.heard))
+                signals.on_reload()
+                await waiting
+        heard += manager.heard()
+    assert [line for line in heard if "MONOTONIC" not in line] == ["RELOADING=1", "READY=1", "RELOADING=1"]
