@@ -140,7 +140,7 @@ class TestRestarting:
             "async def main():\n"
             "    async with Asterisk.built('22') as pbx:\n"
             "        print(pbx.pid, pbx.home, flush=True)\n"
-            "        await asyncio.sleep(60)\n"
+            "        await asyncio.sleep(600)\n"
             "asyncio.run(main())\n"
         )
         harness = await asyncio.create_subprocess_exec(

@@ -219,7 +219,7 @@ async def first_half_live(house: House, outside: Outside, told: Told) -> int:
         told.at_half_time = await history_once(house, has_all(IN_FIRST_HALF))
         position = int((await news_of_calls(house, 0))[-1]["seq"])
         if all(frame.get("seq", 0) < position for frame in socket.told):
-            await socket.until(lambda frame: frame["seq"] == position)
+            await socket.until(lambda frame: bool(frame.get("seq") == position))
         told.live = [frame for frame in socket.told if frame["type"].startswith("call.")]
     return position
 
