@@ -84,7 +84,7 @@ class VoicemailMessages:
     async def download(self, request: web.Request) -> web.StreamResponse:
         """`GET /v1/voicemail/message/{id}/download`."""
         if is_signed(request):
-            return await self.sounds.play(request, request.match_info["id"])
+            return await self.sounds.play(request, request.match_info["id"].lower())  # what the link is signed for
         principal = self.gate.authorize(request, Scope.READ)
         message = await self._find(request, principal.view)
         return await self.sounds.play(request, message.uuid)
