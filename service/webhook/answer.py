@@ -1,6 +1,6 @@
 """What an endpoint answered, and what that means for a delivery (contract 4). Pure: no connection is touched here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -25,12 +25,14 @@ class Outcome(StrEnum):
 class Answer:
     """The outcome of one try, and what to tell a person of it: one line.
 
-    `retry_after_s` is how long the endpoint asked to be left alone; None where it did not.
+    `retry_after_s` is how long the endpoint asked to be left alone; None where it did not. `reached` is whether there
+    was an answer at all.
     """
 
     outcome: Outcome
     words: str
     retry_after_s: float | None = None
+    reached: bool = field(default=True, compare=False)
 
 
 def one_line(text: str) -> str:
@@ -41,7 +43,7 @@ def one_line(text: str) -> str:
 
 def unreachable(why: str) -> Answer:
     """No answer came; it may work later."""
-    return Answer(Outcome.POSTPONED, one_line(why))
+    return Answer(Outcome.POSTPONED, one_line(why), reached=False)
 
 
 def read(status: int, body: bytes, *, retry_after: str = "", now: float = 0) -> Answer:
@@ -59,7 +61,8 @@ def redirected(status: int, location: str, url: str) -> Answer:
     """A redirect is not followed. Of where it leads no more is told than the host: the rest may hold a secret."""
     there = origin(location)
     where = "another path there" if there in ("", origin(url)) else there
-    return unreachable(f"redirects are not followed: {status} to {where}; correct the url of this webhook")
+    words = f"redirects are not followed: {status} to {where}; correct the url of this webhook"
+    return Answer(Outcome.POSTPONED, one_line(words))
 
 
 def origin(url: str) -> str:

@@ -30,6 +30,8 @@ Render = Callable[[Record], dict[str, Any]]
 
 FOLLOW_S = 3.0
 """So often the store is looked at though nobody said a word: commands write into it beside the daemon."""
+_LOOK = "look at the endpoint: it is told all that waits once it answers"
+_LET_OUT = "look at the endpoint and, if it is on another machine, at IPAddressAllow= of the unit voicemaild"
 AGAIN_S = 1.0
 """So soon it is tried again to write what became of a delivery, where the store could not be written."""
 DOWN_AFTER = PARALLEL
@@ -203,7 +205,8 @@ class Endpoint:
         if first:
             log.info("webhook not delivered, tried again name=%s error=%r", self.name, said.words)
         if went_down:
-            log.warning("webhook does not answer name=%s error=%r", self.name, said.words)
+            remedy = _LOOK if said.reached else _LET_OUT
+            log.warning("webhook does not answer name=%s error=%r remedy=%r", self.name, said.words, remedy)
         await self._expire(now_ms, said.words)
 
     async def _expire(self, now_ms: int, why: str) -> None:

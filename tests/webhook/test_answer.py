@@ -82,3 +82,4 @@ def test_the_origin_of_an_ipv6_address_keeps_its_brackets() -> None:
 
 def test_what_did_not_answer_is_tried_again() -> None:
     assert unreachable("no\nanswer") == Answer(Outcome.POSTPONED, "no answer")
+    assert not unreachable("no answer").reached

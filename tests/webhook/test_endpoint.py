@@ -482,11 +482,12 @@ async def test_everything_is_counted(tmp_path: Path, clock: Clock, crm: Receiver
         assert f'voicemaild_webhook_deliveries_total{{name="crm",outcome="{outcome}"}} 1.0'.encode() in told
 
 
+@pytest.mark.parametrize(("down", "unit"), [(saying(503), False), (hanging_up, True)])
 async def test_the_log_tells_of_changes_once_and_holds_no_secret(
-    tmp_path: Path, clock: Clock, crm: Receiver, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, clock: Clock, crm: Receiver, caplog: pytest.LogCaptureFixture, down: Answering, *, unit: bool
 ) -> None:
     caplog.set_level("INFO", "service.webhook")
-    crm.usually = saying(503)
+    crm.usually = down
     configured = endpoint("crm", crm.url + "?key=geheim")
     async with world(tmp_path, clock, configured) as house, house.running():
         for number in range(1, 11):
@@ -498,5 +499,6 @@ async def test_the_log_tells_of_changes_once_and_holds_no_secret(
         await house.settled("crm", pending=0)
     words = [record.getMessage().split(" name=")[0] for record in caplog.records]
     assert words == ["webhook not delivered, tried again", "webhook does not answer", "webhook answers again"]
+    assert ("IPAddressAllow=" in caplog.text) is unit
     assert "geheim" not in caplog.text
     assert SECRET not in caplog.text
