@@ -35,7 +35,7 @@ COLLECT_AFTER = 500_000
 """So many objects may wait to be looked at: ten times as many as a part makes."""
 ENDED = "the process that reads the files was ended, as for want of memory"
 END_S = 10
-"""So long it may take that process to end."""
+"""So long it may take that process to end by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,9 @@ def ahead(history: History) -> Generator[Part, None, None]:
     finally:
         ours.close()  # which ends the process, too
         process.join(END_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
         process.close()
 
 

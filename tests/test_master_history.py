@@ -53,7 +53,12 @@ def test_another_process_reads_the_same_and_what_it_finds_wrong_is_raised_here(
     assert read[: len(rotated.files) + 1] == list(rotated.parts())
 
 
-def test_the_other_process_ends_with_whoever_wants_no_more(tmp_path: Path) -> None:
+@pytest.mark.parametrize("within_s", [60, 0])
+def test_the_other_process_ends_with_whoever_wants_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, within_s: float
+) -> None:
+    """By itself; and where it takes too long to, all the same."""
+    monkeypatch.setattr("service.master_history.END_S", within_s)
     (tmp_path / "Master.csv").write_bytes(lines(1, 2))
     parts = ahead(history(tmp_path / "Master.csv", tmp_path / "Master.csv"))
     assert next(parts).legs

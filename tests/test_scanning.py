@@ -126,6 +126,7 @@ async def test_a_reader_that_goes_away_ends_the_process(root: Path, monkeypatch:
             started.append(self)
 
     monkeypatch.setattr(subprocess, "Popen", Noted)
+    monkeypatch.setattr(scanning, "END_S", 60)
     batches = scanning.scans(scanner(root), [BOX, OTHER])
     async with asyncio.timeout(60):
         await anext(batches)
