@@ -11,7 +11,7 @@ LONGEST = 1024
 MOST_SECONDS = 10**9
 MOST_DIGITS = 10
 
-_FEW = {str(number): number for number in range(3600)}
+_FEW = {str(number): number for number in range(600)}
 """Most durations: looked up in half the time that reading takes."""
 
 _DISPOSITIONS = {
