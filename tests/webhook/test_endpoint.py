@@ -472,14 +472,16 @@ async def test_everything_is_counted(tmp_path: Path, clock: Clock, crm: Receiver
     async with world(tmp_path, clock, endpoint("crm", crm.url)) as house, house.running():
         await house.happen(leave, 1)
         await house.tried("crm", 1)
-        assert b'voicemaild_webhook_pending{name="crm"} 1.0' in house.metrics.render()
+        await until(lambda: b'voicemaild_webhook_pending{name="crm"} 1.0' in house.metrics.render())
         await house.happen(leave, 2)
         await house.settled("crm", pending=1, failed=1)
         house.move(5)
         await until(lambda: b'voicemaild_webhook_pending{name="crm"} 0.0' in house.metrics.render())
-        told = house.metrics.render()
-    for outcome in ("delivered", "failed", "postponed"):
-        assert f'voicemaild_webhook_deliveries_total{{name="crm",outcome="{outcome}"}} 1.0'.encode() in told
+        counted = [
+            f'voicemaild_webhook_deliveries_total{{name="crm",outcome="{outcome}"}} 1.0'.encode()
+            for outcome in ("delivered", "failed", "postponed")
+        ]
+        await until(lambda: all(line in house.metrics.render() for line in counted))
 
 
 @pytest.mark.parametrize(("down", "unit"), [(saying(503), False), (hanging_up, True)])
